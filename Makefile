@@ -1,0 +1,64 @@
+# Everything from a bare clone: `make demo` runs the main job, `make test` the tests. Both set themselves up.
+SHELL  := /bin/bash
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.PHONY: help demo test check format lock clean browser
+
+help:
+	@echo "make demo    initialise, cross-guide and evaluate on videos made here; ends with a table (minutes, CPU)"
+	@echo "make test    the whole test suite; installs what it needs where it may and says what it skipped"
+	@echo "make check   lint, format, types and import layers"
+	@echo "make format  apply the formatter and the lint fixes"
+	@echo "make lock    resolve requirements.lock anew from pyproject.toml"
+	@echo "make clean   remove the virtual environment (runs/ is kept)"
+
+demo: $(READY)
+	$(BIN)/python -m mvcgc.run
+
+test: $(READY) browser
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# A bare Debian has python3 without ensurepip: add the package where we may, else say what to ask for.
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: $$($(PYTHON) --version 2>&1) at $(PYTHON); mvcgc needs 3.11 or later: make PYTHON=/path/to/python3.11 ..." >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	  { apt-get update -qq; apt-get install -y -qq python3-venv; }; } || \
+	  { echo "error: $(PYTHON) has no venv module; ask for the package python3-venv" >&2; exit 2; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/pip install --quiet --requirement requirements.lock
+	$(BIN)/pip install --quiet --no-build-isolation --no-deps --editable .
+	@touch $@
+
+# The MLflow pages are tested in a real browser: Debian's own, where we may install it.
+browser:
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	  { echo "installing chromium for the browser tests"; apt-get update -qq; \
+	    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; }; } || \
+	  echo "no chromium, and no right to install it: the browser tests will be skipped"
+
+# torch is pinned by its public version alone, so that a CPU build on disk satisfies it; what a CUDA build needs
+# (nvidia-*, triton) follows from torch's own exact pins and is left out.
+lock:
+	rm -rf .lock-venv && $(PYTHON) -m venv .lock-venv
+	.lock-venv/bin/pip install --quiet 'torch==2.13.0' hatchling editables
+	.lock-venv/bin/pip install --quiet --no-build-isolation --editable '.[dev]'
+	{ echo "# Made by 'make lock' from pyproject.toml; do not edit."; \
+	  .lock-venv/bin/pip freeze --exclude-editable | sed -E 's/^(torch==[0-9.]+).*/\1/' | grep -viE '^(nvidia-|triton|mvcgc)'; } > requirements.lock
+	rm -rf .lock-venv
+
+clean:
+	rm -rf $(VENV)
