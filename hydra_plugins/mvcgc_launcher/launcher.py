@@ -1,0 +1,48 @@
+"""The launcher of all our jobs, with ``-m`` and without: `mvcgc.sweep` acts, this tells how it ended."""
+
+from collections.abc import Sequence
+
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, RunMode, TaskFunction
+from omegaconf import DictConfig
+
+
+class StageLauncher(Launcher):
+    """All jobs of one command become one graph of stages.
+
+    ``action`` is what happens to it: ``local`` runs it on this machine, ``plan`` prints it, or, for the stage
+    that ``why`` names, the fields that keep it from being cached.
+    """
+
+    def __init__(self, action: str, why: str | None = None) -> None:
+        self.action = action
+        self.why = why
+        self.hydra_context: HydraContext | None = None
+        self.config: DictConfig | None = None
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:  # noqa: ARG002
+        """Called by Hydra."""
+        self.hydra_context = hydra_context
+        self.config = config
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:  # noqa: ARG002
+        """Act on all jobs at once.
+
+        They share stages, so they end together: all COMPLETED, or, with `StagesFailed` for each, all FAILED.
+        Raises UserError where nothing could be started.
+        """
+        from mvcgc.config import Composer, Jobs
+        from mvcgc.sweep import Action, StagesFailed, carry_out
+
+        assert self.hydra_context is not None
+        assert self.config is not None
+        single = self.config.hydra.mode is RunMode.RUN
+        jobs = Jobs(Composer(self.hydra_context.config_loader), job_overrides, single)
+        tables = jobs.tables()
+        status, outcome = JobStatus.COMPLETED, None
+        try:
+            carry_out(tables, jobs.config, Action(self.action), self.why)
+        except StagesFailed as failure:
+            status, outcome = JobStatus.FAILED, failure
+        return [JobReturn(overrides=job, status=status, _return_value=outcome) for job in job_overrides]

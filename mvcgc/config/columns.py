@@ -1,0 +1,42 @@
+"""The columns of a table that names none."""
+
+from collections.abc import Iterator
+
+from mvcgc.plan import Column, Experiment
+from mvcgc.stages.spec import Downstream
+
+_METRICS = {Downstream.linear: "top1", Downstream.finetune: "top1", Downstream.retrieve: "r1"}
+_LABELS = {
+    Downstream.linear: "Linear top-1",
+    Downstream.finetune: "Fine-tuned top-1",
+    Downstream.retrieve: "R@1",
+}
+
+
+def default_columns(experiment: Experiment) -> list[Column]:
+    """The headline of each task on each dataset, by view and for both together; without tasks the loss."""
+    return list(_evaluated(experiment)) or list(_pretrained(experiment))
+
+
+def _evaluated(experiment: Experiment) -> Iterator[Column]:
+    views = list(experiment.evaluated_views)
+    if len(views) > 1:
+        views.append("both")
+    datasets = [dataset.name for dataset in experiment.evaluated_datasets]
+    for dataset in datasets:
+        where = f" {dataset}" if len(datasets) > 1 else ""
+        for task in experiment.downstream.tasks:
+            for view in views:
+                yield Column(
+                    f"{task.value}/{dataset}", f"{_METRICS[task]}_{view}", f"{_LABELS[task]}{where} {view}"
+                )
+
+
+def _pretrained(experiment: Experiment) -> Iterator[Column]:
+    if experiment.has_cross:
+        yield Column("cross", "loss", "Loss", better="lower")
+        for view in experiment.views:
+            yield Column("cross", f"acc_{view}", f"Own pair found {view}")
+    else:
+        for view in experiment.views:
+            yield Column(f"init/{view}", "loss", f"Loss {view}", better="lower")

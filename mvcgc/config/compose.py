@@ -1,0 +1,244 @@
+"""From lists of overrides to checked configurations: Hydra composes the groups, OmegaConf checks the values.
+
+A table of many rows needs many configurations that differ in little. Hydra takes some 100 ms to compose
+one, so each distinct choice of groups is composed once, and each component (``method``, ``cross``, ...) is
+built once for each distinct set of values given for it. Configurations share components: treat them as
+constants.
+"""
+
+import copy
+import dataclasses
+import re
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from hydra import initialize_config_module
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from mvcgc.config.explain import as_user_error, rejected_value, several_values, unknown_key, wrong_option
+from mvcgc.config.schema import Config
+from mvcgc.errors import UserError
+
+CONFIG_MODULE = "mvcgc.conf"
+CONFIG_NAME = "config"
+COMPONENTS = tuple(field.name for field in dataclasses.fields(Config))
+"""The top-level keys."""
+
+_REFERENCE = re.compile(r"\$\{([a-z_]+)\b(?!:)")
+_OWN_KEY = re.compile(r"((?:[a-z_]+\.)+)[a-z_]+=")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One override, ``key=value``: a group's option (``method=coclr``) or a key's value."""
+
+    key: str
+    value: Any
+    text: str
+    is_group: bool
+
+    @property
+    def component(self) -> str:
+        """The top-level key that it belongs to."""
+        return self.key.partition(".")[0]
+
+
+@dataclass
+class _Base:
+    """What one choice of groups composes to; ``refers_to`` by component, through its interpolations."""
+
+    config: DictConfig
+    choices: dict[str, Any]
+    refers_to: dict[str, frozenset[str]]
+
+
+class Composer:
+    """Composes configurations with one of Hydra's loaders, which knows the search path."""
+
+    def __init__(self, loader: ConfigLoader) -> None:
+        self._loader = loader
+        self._parser = OverridesParser.create(config_loader=loader)
+        self._settings: dict[str, Setting] = {}
+        self._bases: dict[tuple[str, ...], _Base] = {}
+        self._components: dict[tuple[tuple[str, ...], str, tuple[str, ...]], Any] = {}
+
+    def compose(self, overrides: Sequence[str]) -> Config:
+        """The configuration with ``overrides`` (``key=value`` or ``group=option``), later ones win.
+
+        Raises UserError for whatever Hydra, OmegaConf or a component's own check refuses.
+        """
+        with user_errors():
+            settings = [self.setting(text) for text in overrides]
+            groups = _groups(settings)
+            values = [setting for setting in settings if not setting.is_group]
+            for setting in values:
+                if setting.component not in COMPONENTS:
+                    raise UserError(unknown_key(setting.key))
+            base = self._base(groups)
+            return Config(**{name: self._component(groups, base, name, values) for name in COMPONENTS})
+
+    def setting(self, text: str) -> Setting:
+        """What an override says. Raises UserError for one that does not set exactly one key to one value."""
+        if text not in self._settings:
+            with user_errors():
+                override = self._parser.parse_overrides([text])[0]
+            self._settings[text] = self._setting_of(override, text)
+        return self._settings[text]
+
+    def choice(self, overrides: Sequence[str], group: str) -> str | None:
+        """The option of ``group`` that holds with ``overrides``; None if none is chosen."""
+        with user_errors():
+            option = self._base(_groups([self.setting(text) for text in overrides])).choices[group]
+        return None if option in (None, "null") else str(option)
+
+    def _setting_of(self, override: Override, text: str) -> Setting:
+        if override.is_add() or override.is_force_add() or override.is_delete():
+            raise UserError(f"{text}: keys can neither be added nor removed; write it without {text[0]}")
+        if override.is_sweep_override():
+            raise UserError(several_values(text))
+        key, value = override.get_key_element(), override.value()
+        is_group = key in self._base(()).choices
+        if is_group and not isinstance(value, str):
+            options = self._loader.get_group_options(key)
+            raise UserError(wrong_option(key, text.partition("=")[2], options))
+        return Setting(key, value, text, is_group)
+
+    def _base(self, groups: tuple[str, ...]) -> _Base:
+        if groups not in self._bases:
+            config = self._loader.load_configuration(CONFIG_NAME, list(groups), run_mode=RunMode.RUN)
+            refers_to = _closure({name: _references(config._get_node(name)) for name in COMPONENTS})
+            self._bases[groups] = _Base(config, dict(config.hydra.runtime.choices), refers_to)
+        return self._bases[groups]
+
+    def _component(self, groups: tuple[str, ...], base: _Base, name: str, values: Sequence[Setting]) -> Any:
+        concerned = base.refers_to[name] | {name}
+        for setting in values:
+            if setting.component == name and "${" in setting.text:
+                concerned |= _references_in(setting.text)
+        relevant = [setting for setting in values if setting.component in concerned]
+        key = (groups, name, tuple(setting.text for setting in relevant))
+        if key not in self._components:
+            self._components[key] = _build(base, name, relevant)
+        return self._components[key]
+
+
+def compose(overrides: Sequence[str]) -> Config:
+    """One configuration, from Python; see `Composer.compose`."""
+    with composer() as own:
+        return own.compose(overrides)
+
+
+@contextmanager
+def composer() -> Iterator[Composer]:
+    """A `Composer` outside of a Hydra program; inside one it takes that program's loader."""
+    instance = GlobalHydra.instance()
+    if instance.is_initialized():
+        yield Composer(instance.config_loader())
+        return
+    with initialize_config_module(CONFIG_MODULE, version_base="1.3"):
+        yield Composer(instance.config_loader())
+
+
+@contextmanager
+def user_errors() -> Iterator[None]:
+    """Tell what Hydra and OmegaConf raise inside as `UserError`.
+
+    Hydra raises bare ValueErrors too where arguments do not go together; those of our own code are bugs.
+    """
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException) as error:
+        raise as_user_error(error) from error
+    except ValueError as error:
+        if not isinstance(error, UserError) and _raised_by_hydra(error):
+            raise as_user_error(error) from error
+        raise
+
+
+def _raised_by_hydra(error: ValueError) -> bool:
+    frames = list(traceback.walk_tb(error.__traceback__))
+    return bool(frames) and str(frames[-1][0].f_globals.get("__name__", "")).startswith("hydra.")
+
+
+def _build(base: _Base, name: str, values: Sequence[Setting]) -> Any:
+    """The object of component ``name`` with ``values`` set; leaves the base as it was."""
+    undo: list[Callable[[], None]] = []
+    try:
+        for setting in values:
+            undo.append(_set(base.config, setting))
+        node = base.config[name]
+        try:
+            return OmegaConf.to_object(node) if isinstance(node, DictConfig | ListConfig) else node
+        except UserError as error:
+            raise _with_users_key(error, node, name) from error
+    finally:
+        for put_back in reversed(undo):
+            put_back()
+
+
+def _set(config: DictConfig, setting: Setting) -> Callable[[], None]:
+    """Set the value; returns what puts the old one back. Raises UserError if the key cannot take it."""
+    parent_key, _, name = setting.key.rpartition(".")
+    try:
+        parent = OmegaConf.select(config, parent_key) if parent_key else config
+        if isinstance(parent, ListConfig):
+            raise UserError(f"{setting.text}: give the whole list, {parent_key}=[...]")
+        old = copy.deepcopy(parent._get_node(name)) if isinstance(parent, DictConfig) else None
+        OmegaConf.update(config, setting.key, setting.value, merge=True)
+    except OmegaConfBaseException as error:
+        given = setting.text.partition("=")[2]
+        raise UserError(rejected_value(setting.key, given, error)) from error
+    return lambda: parent.__setitem__(name, old)
+
+
+def _groups(settings: Sequence[Setting]) -> tuple[str, ...]:
+    return tuple(setting.text for setting in settings if setting.is_group)
+
+
+def _with_users_key(error: UserError, node: Any, key: str) -> UserError:
+    """A class that serves several components cannot know which one it is: put the key that was typed.
+
+    ``OptimConfig`` says ``optim.epochs=0``; the user wrote ``downstream.linear.epochs=0``.
+    """
+    own = _OWN_KEY.match(str(error))
+    if own is None or not isinstance(node, DictConfig):
+        return error
+    for name, part in node.items_ex(resolve=False):
+        if isinstance(part, DictConfig):
+            try:
+                OmegaConf.to_object(part)
+            except UserError as inner:
+                return _with_users_key(inner, part, f"{key}.{name!s}")
+    return UserError(str(error).replace(own[1], f"{key}."))
+
+
+def _references(node: Any) -> frozenset[str]:
+    """The top-level keys that a node's interpolations name."""
+    if not OmegaConf.is_config(node):
+        return _references_in(str(node))
+    return _references_in(OmegaConf.to_yaml(node, resolve=False))
+
+
+def _references_in(text: str) -> frozenset[str]:
+    return frozenset(_REFERENCE.findall(text))
+
+
+def _closure(direct: dict[str, frozenset[str]]) -> dict[str, frozenset[str]]:
+    """Add what the referred to refer to."""
+    reached = dict(direct)
+    for _ in direct:
+        reached = {
+            name: keys.union(*(reached.get(key, frozenset()) for key in keys))
+            for name, keys in reached.items()
+        }
+    return reached

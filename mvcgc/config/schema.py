@@ -1,0 +1,78 @@
+"""The root of the configuration: every component's own dataclass under the key that users type.
+
+Values live in ``mvcgc/conf``; the defaults here are those of the components.
+"""
+
+import dataclasses
+from dataclasses import dataclass, field
+
+from mvcgc.collect.config import TrackingConfig
+from mvcgc.data.prepare import DatasetConfig
+from mvcgc.data.sampling import AugmentConfig, ClipConfig, MotionConfig
+from mvcgc.models.backbone import BackboneConfig
+from mvcgc.plan import Column, DownstreamConfig, Experiment, Resources, TableSpec
+from mvcgc.positives import MethodConfig
+from mvcgc.train.optim import OptimConfig
+
+
+@dataclass
+class RowConfig:
+    """One row of a table: the overrides that make it, and its label in the paper's table if it is there."""
+
+    name: str
+    overrides: list[str] = field(default_factory=list)
+    paper: str | None = None
+
+
+@dataclass
+class SweepConfig:
+    """What a file in ``sweeps/`` says: the table, its rows, its columns.
+
+    ``baseline`` names the row that differences are taken to; ``paper_table`` is the paper's table to print
+    beside; ``motion_sizes`` are the sides of the motion network's input for the ablation of resolution.
+    """
+
+    title: str = ""
+    baseline: str | None = None
+    paper_table: str | None = None
+    columns: list[Column] = field(default_factory=list)
+    rows: list[RowConfig] = field(default_factory=list)
+    motion_sizes: list[int] = field(default_factory=list)
+
+    @property
+    def table(self) -> TableSpec:
+        """What the table's columns show."""
+        return TableSpec(self.baseline, self.paper_table, self.columns)
+
+
+@dataclass
+class Config:
+    """All that `python -m mvcgc.run` can be told.
+
+    ``root`` is the folder of runs, manifests and MLflow's store; ``results`` that of the written tables;
+    ``name`` names the row of a single run, by default after its method.
+    """
+
+    dataset: DatasetConfig = field(default_factory=DatasetConfig)
+    clip: ClipConfig = field(default_factory=ClipConfig)
+    motion: MotionConfig = field(default_factory=MotionConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    views: list[str] = field(default_factory=lambda: ["rgb", "mv"])
+    backbone: BackboneConfig = field(default_factory=BackboneConfig)
+    method: MethodConfig = field(default_factory=MethodConfig)
+    init: OptimConfig = field(default_factory=OptimConfig)
+    cross: OptimConfig = field(default_factory=OptimConfig)
+    downstream: DownstreamConfig = field(default_factory=DownstreamConfig)
+    seed: int = 0
+    resources: Resources = field(default_factory=Resources)
+    sweep: SweepConfig = field(default_factory=SweepConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    root: str = "runs"
+    results: str = "results"
+    name: str = ""
+
+    @property
+    def experiment(self) -> Experiment:
+        """The part that decides the figures. Raises UserError where its components do not go together."""
+        names = [part.name for part in dataclasses.fields(Experiment)]
+        return Experiment(**{name: getattr(self, name) for name in names})

@@ -1,0 +1,107 @@
+"""The carrier between the loader and the networks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Int64
+from torch import Tensor
+
+from mvcgc.data.sampling import COLUMNS
+from mvcgc.data.views import ViewArrays
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Clips as read, before augmentation.
+
+    Attributes:
+        views: rgb uint8 [B, N, T, S, S, 3], already cropped and resized; mv and flows float16 [B, N, T, s, s,
+            2] in pixels of the s x s picture per frame.
+        draws: float32 [B, N, P], the parameters named by `sampling.COLUMNS`; stays on the host.
+        video, group, label: int64 [B]; ids within the manifest, label -1 if unknown.
+        names: B paths within the dataset.
+    """
+
+    views: dict[str, Tensor]
+    draws: Float32[Tensor, "B N P"]
+    video: Int64[Tensor, " B"]
+    group: Int64[Tensor, " B"]
+    label: Int64[Tensor, " B"]
+    names: list[str]
+
+    def __post_init__(self) -> None:
+        head = self.draws.shape[:2]
+        assert self.draws.shape[2] == len(COLUMNS), f"draws have {self.draws.shape[2]} columns"
+        for view, tensor in self.views.items():
+            assert tensor.ndim == 6, f"{view} is {tuple(tensor.shape)}, not [B, N, T, S, S, C]"
+            assert tensor.shape[:2] == head, f"{view} is {tuple(tensor.shape)}, draws are {tuple(head)}"
+        for ids in (self.video, self.group, self.label, self.names):
+            assert len(ids) == head[0], f"{len(ids)} ids for {head[0]} samples"
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def clips(self) -> int:
+        """How many clips the batch holds, B x N."""
+        return self.draws.shape[0] * self.draws.shape[1]
+
+    def to(self, device: torch.device) -> "Batch":
+        """The batch with views and ids on ``device``; does not wait for copies from pinned memory."""
+        return replace(
+            self,
+            views={view: tensor.to(device, non_blocking=True) for view, tensor in self.views.items()},
+            **{
+                name: getattr(self, name).to(device, non_blocking=True)
+                for name in ("video", "group", "label")
+            },
+        )
+
+    def pin_memory(self) -> "Batch":
+        """The batch in page-locked memory; called by torch's loader."""
+        return replace(
+            self,
+            views={view: tensor.pin_memory() for view, tensor in self.views.items()},
+            draws=self.draws.pin_memory(),
+            **{name: getattr(self, name).pin_memory() for name in ("video", "group", "label")},
+        )
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a dataset makes of one video: one or more rows of a batch.
+
+    Attributes:
+        views: as in `Batch`, [rows, N, T, ...] arrays.
+        draws: float32 [rows, N, P].
+        video, group, label, name: of the video, for every row.
+    """
+
+    views: ViewArrays
+    draws: Float32[np.ndarray, "rows N P"]
+    video: int
+    group: int
+    label: int
+    name: str
+
+
+def collate(samples: Sequence[Sample]) -> Batch:
+    """One batch of the samples' rows, in order."""
+    rows = [len(sample.draws) for sample in samples]
+
+    def ids(values: list[int]) -> Int64[Tensor, " B"]:
+        return torch.from_numpy(np.repeat(np.array(values, np.int64), rows))
+
+    return Batch(
+        views={
+            view: torch.from_numpy(np.concatenate([sample.views[view] for sample in samples]))
+            for view in samples[0].views
+        },
+        draws=torch.from_numpy(np.concatenate([sample.draws for sample in samples])),
+        video=ids([sample.video for sample in samples]),
+        group=ids([sample.group for sample in samples]),
+        label=ids([sample.label for sample in samples]),
+        names=[sample.name for sample, count in zip(samples, rows, strict=True) for _ in range(count)],
+    )

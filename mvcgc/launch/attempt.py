@@ -1,0 +1,92 @@
+"""One attempt at one stage on this machine: what it is started with, and what came of it."""
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mvcgc.identity import Done, StageDamaged, StageFolder
+from mvcgc.journal import JournalWriter, Status, Tail, attempts
+from mvcgc.launch.machine import Share
+from mvcgc.launch.ranks import Ranks
+from mvcgc.launch.report import Failure
+from mvcgc.plan import Stage
+
+
+@dataclass
+class Attempt:
+    """The ranks of a stage that was started here; ``started`` by the monotonic clock."""
+
+    stage: Stage
+    folder: StageFolder
+    number: int
+    share: Share
+    ranks: Ranks
+    tail: Tail
+    started: float = field(default_factory=time.monotonic)
+
+    @classmethod
+    def start(cls, stage: Stage, root: Path, share: Share, command: Sequence[str]) -> "Attempt":
+        """Write the stage's configuration and start its ranks. The caller holds the stage's lock.
+
+        The lock is made to stand for the ranks too.
+        """
+        folder = stage.folder(root)
+        folder.done.unlink(missing_ok=True)  # it is damaged, or the stage would not be started
+        stage.config(root).write(folder)
+        number = next_attempt(folder)
+        environment = {
+            **os.environ,
+            "OMP_NUM_THREADS": str(stage.runtime.cpus),
+            "CUDA_VISIBLE_DEVICES": ",".join(share.gpus),
+            "MVCGC_ATTEMPT": str(number),
+        }
+        folder.logs.mkdir(parents=True, exist_ok=True)
+        logs = [folder.log(number, rank) for rank in range(stage.runtime.ranks)]
+        ranks = Ranks.start([*command, str(folder.path)], logs, environment)
+        try:
+            folder.extend_lock(ranks.pids)
+        except BaseException:
+            ranks.kill()
+            raise
+        return cls(stage, folder, number, share, ranks, Tail(folder.journal))
+
+    def failure(self) -> Failure:
+        """Why it failed, once all ranks have ended; the journal is made to say so, too.
+
+        What rank 0 said at its end counts, unless a rank was killed: what the others then say is of no use.
+        """
+        reason, rank = self.ranks.what_happened()
+        said = self._said()
+        if said is Status.FAILED and self.ranks.killed_rank is None:
+            return Failure(self.tail.progress.reason, self.folder.log(self.number, 0))
+        self._say(Status.FAILED, reason)
+        return Failure(reason, self.folder.log(self.number, rank))
+
+    def stopped(self) -> None:
+        """Have the journal say that it was interrupted, unless it ended by itself."""
+        if self._said() is Status.RUNNING:
+            self._say(Status.INTERRUPTED, "killed before it could save a checkpoint")
+
+    def _said(self) -> Status:
+        progress = self.tail.poll()
+        return progress.status if progress.attempt == self.number else Status.RUNNING
+
+    def _say(self, status: Status, reason: str) -> None:
+        with JournalWriter(self.folder.journal, self.number) as journal:
+            journal.end(status, reason)
+
+
+def next_attempt(folder: StageFolder) -> int:
+    """A number that no attempt at this stage has had, whether it came to its journal or only to its logs."""
+    logged = [int(log.name.split(".")[0]) for log in folder.logs.glob("*.*.log")]
+    return max([*attempts(folder.journal), *logged], default=0) + 1
+
+
+def valid_done(folder: StageFolder) -> Done | None:
+    """DONE.json if every output is as it was written, else None."""
+    try:
+        return folder.verify_done()
+    except StageDamaged:
+        return None

@@ -1,0 +1,148 @@
+"""The processes of one attempt at a stage on this machine, one per rank, living and dying together."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+# What a rank's exit says: it was asked to stop, and its checkpoint is on the disk.
+CHECKPOINTED = 3
+# How long the others may take to say why, once a rank has failed; without it they hang in a collective.
+LAST_WORDS_S = 5.0
+TETHER = Path(__file__).with_name("tether.py")
+
+
+@dataclass
+class Ranks:
+    """Running or ended processes, by rank, and the logs they write to."""
+
+    processes: list[subprocess.Popen[bytes]]
+    logs: list[Path]
+    _failed_at: float | None = field(default=None, init=False)
+    # The exit codes before we killed what was left: those tell the cause.
+    _own_codes: list[int | None] | None = field(default=None, init=False)
+
+    @classmethod
+    def start(cls, command: Sequence[str], logs: Sequence[Path], environment: Mapping[str, str]) -> "Ranks":
+        """Start ``command`` once per log, with ``environment`` and the variables that make it a rank."""
+        world = str(len(logs))
+        shared = {
+            **environment,
+            "WORLD_SIZE": world,
+            "LOCAL_WORLD_SIZE": world,
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(free_port()),
+        }
+        ranks = cls([], list(logs))
+        try:
+            for rank, log in enumerate(logs):
+                place = {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+                ranks.processes.append(_start(command, log, {**shared, **place}))
+        except OSError:
+            ranks.kill()
+            raise
+        return ranks
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes' numbers."""
+        return [process.pid for process in self.processes]
+
+    def poll(self) -> bool:
+        """Whether all have ended. Once a rank has failed, the others have moments left, then are killed."""
+        codes = [process.poll() for process in self.processes]
+        if None not in codes:
+            return True
+        if any(code not in (None, 0, CHECKPOINTED) for code in codes):
+            now = time.monotonic()
+            self._failed_at = self._failed_at or now
+            if now - self._failed_at > LAST_WORDS_S:
+                self.kill()
+        return False
+
+    @property
+    def checkpointed(self) -> bool:
+        """Whether they ended because they were asked to, ready to go on later."""
+        codes = {process.returncode for process in self.processes}
+        return CHECKPOINTED in codes and codes <= {0, CHECKPOINTED}
+
+    def ask_to_stop(self) -> None:
+        """Have them save a checkpoint at the next step and end; their own children are not signalled."""
+        for process in self.processes:
+            process.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End them and all that they started, now, and wait for it."""
+        if self._own_codes is None:
+            self._own_codes = [process.poll() for process in self.processes]
+        for process in self.processes:
+            try:
+                os.killpg(process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue  # the whole group is gone
+        for process in self.processes:
+            process.wait()
+
+    @property
+    def killed_rank(self) -> int | None:
+        """The first rank that a signal ended which we did not send; None if there is none."""
+        return next((rank for rank, code in enumerate(self._codes) if code is not None and code < 0), None)
+
+    def what_happened(self) -> tuple[str, int]:
+        """(reason, rank) of a failure, as the processes tell it: the rank that a signal ended, if any.
+
+        The others then failed for want of it.
+        """
+        codes, killed = self._codes, self.killed_rank
+        if killed is not None:
+            number = -(codes[killed] or 0)
+            hint = ", perhaps for want of memory" if number == signal.SIGKILL else ""
+            return f"rank {killed} was killed by {signal.Signals(number).name}{hint}", killed
+        for rank, code in enumerate(codes):
+            if code not in (None, 0, CHECKPOINTED):
+                last = last_line(self.logs[rank])
+                return f"rank {rank} exited with code {code}" + (f": {last}" if last else ""), rank
+        if any(process.returncode == CHECKPOINTED for process in self.processes):
+            return "it was interrupted again and again", 0
+        return "its ranks ended well, but it has no valid DONE.json", 0
+
+    @property
+    def _codes(self) -> list[int | None]:
+        return self._own_codes or [process.returncode for process in self.processes]
+
+
+def _start(command: Sequence[str], log: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    tether = [sys.executable, "-I", "-S", str(TETHER), str(os.getpid())]
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            [*tether, *command],
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            # Its own session: a Ctrl-C on the terminal reaches the executor alone, which then asks in order.
+            start_new_session=True,
+        )
+
+
+def free_port() -> int:
+    """A TCP port that nobody listened on a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+        assert isinstance(port, int)
+        return port
+
+
+def last_line(log: Path) -> str:
+    """The last line of a log that is not blank, cut to what fits a message."""
+    try:
+        lines = log.read_bytes()[-4096:].decode(errors="replace").split("\n")
+    except FileNotFoundError:
+        return ""
+    return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "")

@@ -1,0 +1,45 @@
+"""What stands on a backbone downstream."""
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mvcgc.models.backbone import Backbone
+from mvcgc.models.encoder import pool_map
+
+_INIT_STD = 0.01
+
+
+def _linear(dim: int, classes: int) -> nn.Linear:
+    layer = nn.Linear(dim, classes)
+    nn.init.normal_(layer.weight, std=_INIT_STD)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+class Probe(nn.Module):
+    """The linear probe: batch norm and one linear layer (CoCLR) on the features of a frozen backbone."""
+
+    def __init__(self, dim: int, classes: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(dim)
+        self.linear = _linear(dim, classes)
+
+    def forward(self, features: Float[Tensor, "B D"]) -> Float[Tensor, "B classes"]:
+        """Logits."""
+        logits: Tensor = self.linear(self.norm(features))
+        return logits
+
+
+class Classifier(nn.Module):
+    """A backbone under a linear layer, all of it trained; ``dropout`` acts on the pooled features (CoCLR)."""
+
+    def __init__(self, backbone: Backbone, classes: int, dropout: float) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.dropout = nn.Dropout(dropout)
+        self.linear = _linear(backbone.dim, classes)
+
+    def forward(self, clip: Float[Tensor, "B C T H W"]) -> Float[Tensor, "B classes"]:
+        """Logits."""
+        logits: Tensor = self.linear(self.dropout(pool_map(self.backbone(clip))))
+        return logits

@@ -1,0 +1,33 @@
+"""A small network of R(2+1)D layers, for data and machines on which the published networks are too slow to learn.
+
+Four convolutions in two factors, space then time, without branches or shortcuts: on one CPU core a training step takes
+about half as long as S3D's at a quarter of its width, and far fewer steps make it see motion.
+"""
+
+from torch import nn
+
+from mvcgc.models.channels import scaled
+
+_WIDTHS = (64, 128, 256, 512)
+
+
+def r2plus1d_4_layers(in_channels: int, width: float) -> tuple[nn.Sequential, int]:
+    """The layers and their number of output channels. Divides T by 8 and H, W by 16."""
+    layers: list[nn.Module] = []
+    channels = in_channels
+    for depth, published in enumerate(_WIDTHS):
+        outputs = scaled(published, width)
+        side = 5 if depth == 0 else 3
+        stride = 1 if depth == len(_WIDTHS) - 1 else 2
+        for inputs, kernel, step in (
+            (channels, (1, side, side), (1, 2, 2)),
+            (outputs, (3, 1, 1), (stride, 1, 1)),
+        ):
+            pad = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
+            layers += [
+                nn.Conv3d(inputs, outputs, kernel, step, pad, bias=False),
+                nn.BatchNorm3d(outputs),
+                nn.ReLU(inplace=True),
+            ]
+        channels = outputs
+    return nn.Sequential(*layers), channels

@@ -1,0 +1,73 @@
+"""Planning: rows in, a deduplicated graph of stages out, each with a verdict and its reason.
+
+``experiment`` says what a row is, ``recipe`` which stages it takes, ``graph`` shares them among rows,
+``verdict`` looks at what is finished already, ``why`` explains what is not, ``render`` shows it all, and
+``record`` keeps it. Nothing here runs anything.
+"""
+
+from mvcgc.plan.dataset import Dataset, Need, dataset_needs, manifests_folder
+from mvcgc.plan.experiment import DownstreamConfig, Experiment, Resources, Row
+from mvcgc.plan.graph import Graph, PlannedRow, Stage, build
+from mvcgc.plan.recipe import Cost, Group
+from mvcgc.plan.record import (
+    Column,
+    Origin,
+    RowRecord,
+    StageRecord,
+    SweepRecord,
+    TableSpec,
+    list_records,
+    read_record,
+    record_of,
+    records_folder,
+    write_record,
+)
+from mvcgc.plan.render import Totals, clip_epochs, pretraining_network_epochs, renderable, text, totals
+from mvcgc.plan.state import StageState, State, newest_checkpoint, stage_state
+from mvcgc.plan.verdict import Action, Verdict, headline, judge
+from mvcgc.plan.why import Difference, Explanation, why
+
+__all__ = [
+    "Action",
+    "Column",
+    "Cost",
+    "Dataset",
+    "Difference",
+    "DownstreamConfig",
+    "Experiment",
+    "Explanation",
+    "Graph",
+    "Group",
+    "Need",
+    "Origin",
+    "PlannedRow",
+    "Resources",
+    "Row",
+    "RowRecord",
+    "Stage",
+    "StageRecord",
+    "StageState",
+    "State",
+    "SweepRecord",
+    "TableSpec",
+    "Totals",
+    "Verdict",
+    "build",
+    "clip_epochs",
+    "dataset_needs",
+    "headline",
+    "judge",
+    "list_records",
+    "manifests_folder",
+    "newest_checkpoint",
+    "pretraining_network_epochs",
+    "read_record",
+    "record_of",
+    "records_folder",
+    "renderable",
+    "stage_state",
+    "text",
+    "totals",
+    "why",
+    "write_record",
+]

@@ -1,0 +1,238 @@
+"""From rows to a graph of stages in which what rows share appears once. Pure: looks at no disk."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+from mvcgc.data.manifest import Manifest
+from mvcgc.data.sampler import check_batch
+from mvcgc.errors import UserError
+from mvcgc.identity import StageFolder, canonical_json, fingerprint_of_text, plain, semantic
+from mvcgc.plan.dataset import Dataset, Need, Needs
+from mvcgc.plan.experiment import Experiment, Row
+from mvcgc.plan.memo import ByContent
+from mvcgc.plan.recipe import Cost, Group, Recipe, recipes
+from mvcgc.positives import Variant
+from mvcgc.stages import CODE_VERSION
+from mvcgc.stages.spec import EvaluateSpec, PretrainSpec, Runtime, StageConfig
+from mvcgc.train.optim import ScheduleKind
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Stage:
+    """One unit of work. ``parents`` by view; ``runtime`` is that of the first row that needs it."""
+
+    name: str
+    group: Group
+    fingerprint: str
+    dataset: Dataset
+    parents: dict[str, "Stage"]
+    runtime: Runtime
+    cost: Cost
+    recipe: Recipe
+    experiment: Experiment
+
+    @property
+    def id(self) -> str:
+        """``<name>-<fingerprint>``: the stage's folder relative to ``<root>/stages``, unique in a graph."""
+        return f"{self.name}-{self.fingerprint}"
+
+    @property
+    def kind(self) -> str:
+        """The program that runs it."""
+        return self.group.kind
+
+    @property
+    def code_version(self) -> int:
+        """The version of that program."""
+        return CODE_VERSION[self.kind]
+
+    @property
+    def spec(self) -> PretrainSpec | EvaluateSpec:
+        """What the stage is told."""
+        return self.recipe.spec(self.experiment)
+
+    @property
+    def cores(self) -> int:
+        """Cores for all its ranks."""
+        return self.runtime.ranks * self.runtime.cpus
+
+    def folder(self, root: Path) -> StageFolder:
+        """Where it lives under the root of all runs."""
+        return StageFolder.of(root, self.name, self.fingerprint)
+
+    def config(self, root: Path) -> StageConfig:
+        """The ``config.yaml`` of a run under ``root``; the dataset must have been scanned."""
+        root = root.absolute()
+        return StageConfig(
+            name=self.name,
+            kind=self.kind,
+            fingerprint=self.fingerprint,
+            code_version=self.code_version,
+            spec=plain(self.spec),
+            dataset_digest=self.dataset.digest,
+            parents={view: str(parent.folder(root).path) for view, parent in self.parents.items()},
+            runtime=dataclasses.replace(self.runtime, manifest=str(self.dataset.manifest_path(root))),
+        )
+
+
+@dataclass(frozen=True)
+class PlannedRow:
+    """A row and its stages by name."""
+
+    row: Row
+    stages: dict[str, Stage]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Stages by id, parents before children; rows; and what the user should know."""
+
+    stages: dict[str, Stage]
+    rows: list[PlannedRow]
+    notes: list[str]
+
+    @cached_property
+    def children(self) -> dict[str, list[Stage]]:
+        """By the id of a stage: the stages that wait for it."""
+        children: dict[str, list[Stage]] = {key: [] for key in self.stages}
+        for stage in self.stages.values():
+            for parent in {parent.id for parent in stage.parents.values()}:
+                children[parent].append(stage)
+        return children
+
+    @cached_property
+    def users(self) -> dict[str, list[Row]]:
+        """By the id of a stage: the rows that need it."""
+        users: dict[str, list[Row]] = {key: [] for key in self.stages}
+        for planned in self.rows:
+            for stage in planned.stages.values():
+                users[stage.id].append(planned.row)
+        return users
+
+
+def build(rows: Sequence[Row], manifests: Mapping[Need, Manifest | None]) -> Graph:
+    """The graph of all the stages that ``rows`` need.
+
+    ``manifests`` has an entry for each of `dataset_needs`; None stands for a dataset that is not scanned yet,
+    whose graph can be shown but not run. Raises UserError where a row cannot run.
+    """
+    builder = _Builder(manifests)
+    planned = [builder.row(row) for row in rows]
+    return Graph(builder.stages, planned, list(builder.notes))
+
+
+class _Builder:
+    def __init__(self, manifests: Mapping[Need, Manifest | None]) -> None:
+        self._manifests = manifests
+        self._needs = Needs()
+        self._datasets: dict[Need, Dataset] = {}
+        # By the name of a specification's field: the canonical text of its value.
+        self._texts: dict[str, ByContent[str]] = {}
+        self.stages: dict[str, Stage] = {}
+        self.notes: dict[str, None] = {}
+
+    def row(self, row: Row) -> PlannedRow:
+        """Add the stages of a row, or find them."""
+        experiment = row.experiment
+        labelled = [self._dataset(experiment, config).labelled for config in experiment.evaluated_datasets]
+        for config, has_classes in zip(experiment.evaluated_datasets, labelled, strict=True):
+            if not has_classes:
+                self.notes[f"{config.name} has no classes: nothing is evaluated on it"] = None
+        stages: dict[str, Stage] = {}
+        for recipe in recipes(experiment, tuple(labelled)):
+            parents = {view: stages[name] for view, name in recipe.parents(experiment)}
+            stages[recipe.name] = self._stage(row, recipe, parents)
+        return PlannedRow(row, stages)
+
+    def _stage(self, row: Row, recipe: Recipe, parents: dict[str, Stage]) -> Stage:
+        experiment, kind = row.experiment, recipe.group.kind
+        dataset = self._dataset(experiment, recipe.dataset_of(experiment))
+        with _named(recipe.group.optim_key):
+            spec = recipe.spec(experiment)
+        print_ = fingerprint_of_text(
+            recipe.name,
+            CODE_VERSION[kind],
+            self._spec_json(spec),
+            dataset.digest,
+            [parents[view].fingerprint for view in sorted(parents)],
+        )
+        key = f"{recipe.name}-{print_}"
+        if key not in self.stages:
+            runtime: Runtime = getattr(row.resources, recipe.group.value)
+            clips = dataset.pretrain_videos if kind == "pretrain" else dataset.fit_videos
+            stage = Stage(
+                name=recipe.name,
+                group=recipe.group,
+                fingerprint=print_,
+                dataset=dataset,
+                parents=parents,
+                runtime=runtime,
+                cost=recipe.cost(experiment, clips),
+                recipe=recipe,
+                experiment=experiment,
+            )
+            with _named(recipe.group.optim_key):
+                _check(stage)
+            self.stages[key] = stage
+        return self.stages[key]
+
+    def _dataset(self, experiment: Experiment, config: Any) -> Dataset:
+        need = self._needs.of(experiment, config)
+        if need not in self._datasets:
+            self._datasets[need] = Dataset.of(need, self._manifests[need])
+            if self._datasets[need].manifest is None:
+                self.notes[f"{config.name} is not scanned: its costs are estimates, nothing is cached"] = None
+        return self._datasets[need]
+
+    def _spec_json(self, spec: PretrainSpec | EvaluateSpec) -> str:
+        """``canonical_json(semantic(plain(spec)))``, put together from its parts: rows share most of them."""
+        texts = []
+        for name in sorted(spec.__dataclass_fields__):
+            if name not in self._texts:
+                self._texts[name] = ByContent(partial(_part_json, name))
+            texts.append(self._texts[name](getattr(spec, name)))
+        return f"{{{','.join(text for text in texts if text)}}}"
+
+
+def _part_json(name: str, part: Any) -> str:
+    """A field of a specification as canonical JSON, ``"name":value``; '' if it is excluded as a whole."""
+    return canonical_json(semantic({name: plain(part)}))[1:-1]
+
+
+@contextmanager
+def _named(key: str) -> Iterator[None]:
+    """Have a UserError name the user's key of what a stage knows as its ``optim``."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(str(error).replace("optim.", f"{key}.")) from error
+
+
+def _check(stage: Stage) -> None:
+    """Raises UserError for what would fail only once the stage runs."""
+    optim = stage.recipe.optim_of(stage.experiment)
+    supervised = stage.group is Group.cross and stage.experiment.method.variant is Variant.uber
+    if supervised and not stage.dataset.labelled:
+        raise UserError(f"method.variant=uber: it learns from labels and {stage.dataset.name} has none")
+    if optim is not None:
+        optim.micro_batch(stage.runtime.ranks)
+    dataset = stage.dataset
+    if dataset.manifest is None:
+        return
+    if stage.cost.clips == 0:
+        dataset.manifest.require([], "training")
+    if stage.kind == "evaluate" and dataset.test_videos == 0:
+        dataset.manifest.require([], "test")
+    if optim is not None:
+        check_batch(optim.batch_size, stage.cost.clips, "optim.batch_size")
+        # Each rank takes part in the validation.
+        if optim.schedule is ScheduleKind.plateau and dataset.val_videos < stage.runtime.ranks:
+            raise UserError(
+                f"optim.schedule=plateau: {dataset.name} has {dataset.val_videos} validation videos for "
+                f"{stage.runtime.ranks} ranks; use cosine or constant"
+            )

@@ -1,0 +1,190 @@
+"""Which stages an experiment is made of, and what each of them is told.
+
+A stage is told only what can change its result, so that experiments which differ elsewhere share it: an
+encoder's initialisation does not know of mining, and one of the RGB view not of the motion's resolution.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from functools import cache
+
+from mvcgc.data.prepare import DatasetConfig
+from mvcgc.data.sampling import MotionConfig
+from mvcgc.plan.experiment import Experiment
+from mvcgc.positives import MethodConfig, Variant, trained_views
+from mvcgc.stages.spec import Downstream, EvaluateSpec, PretrainSpec
+from mvcgc.train.optim import OptimConfig
+
+
+class Group(Enum):
+    """The sorts of stages; each has its own resources and its own keys in the configuration."""
+
+    init = "init"
+    cross = "cross"
+    linear = "linear"
+    finetune = "finetune"
+    retrieve = "retrieve"
+
+    @property
+    def kind(self) -> str:
+        """The program that runs it: a key of CODE_VERSION."""
+        return "pretrain" if self is Group.init or self is Group.cross else "evaluate"
+
+    @property
+    def optim_key(self) -> str:
+        """Where its optimiser stands in the configuration."""
+        return self.value if self.kind == "pretrain" else f"downstream.{self.value}"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a stage trains: ``epochs`` over ``clips`` videos, for ``networks`` networks at a time.
+
+    A linear probe and a retrieval train no network: what they compute is small beside the rest.
+    """
+
+    epochs: int
+    clips: int
+    networks: int
+
+    @property
+    def network_epochs(self) -> int:
+        """Epochs, counted once for every network that learns."""
+        return self.epochs * self.networks
+
+    @property
+    def clip_epochs(self) -> int:
+        """Videos shown to learning networks."""
+        return self.network_epochs * self.clips
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One stage of an experiment: ``dataset`` is the index of an evaluated dataset, -1 in pre-training."""
+
+    name: str
+    group: Group
+    views: tuple[str, ...]
+    dataset: int = -1
+
+    def dataset_of(self, experiment: Experiment) -> DatasetConfig:
+        """The dataset that the stage reads."""
+        return experiment.dataset if self.dataset < 0 else experiment.evaluated_datasets[self.dataset]
+
+    def optim_of(self, experiment: Experiment) -> OptimConfig | None:
+        """How the stage is optimised; None for retrieval, which trains nothing."""
+        match self.group:
+            case Group.init:
+                return experiment.init
+            case Group.cross:
+                return experiment.cross
+            case Group.linear:
+                return experiment.downstream.linear
+            case Group.finetune:
+                return experiment.downstream.finetune
+            case Group.retrieve:
+                return None
+
+    def spec(self, experiment: Experiment) -> PretrainSpec | EvaluateSpec:
+        """What the stage is told."""
+        optim = self.optim_of(experiment)
+        if self.group.kind == "pretrain":
+            assert optim is not None
+            return PretrainSpec(
+                views=list(self.views),
+                dataset=experiment.dataset,
+                clip=experiment.clip,
+                motion=_motion(self.views, experiment),
+                augment=experiment.augment,
+                backbone=experiment.backbone,
+                method=self._method(experiment.method),
+                optim=optim,
+                seed=experiment.seed,
+            )
+        return EvaluateSpec(
+            task=Downstream(self.group.value),
+            views=list(self.views),
+            dataset=self.dataset_of(experiment),
+            clip=experiment.clip,
+            motion=_motion(self.views, experiment),
+            augment=experiment.augment,
+            backbone=experiment.backbone,
+            test=experiment.downstream.test,
+            optim=optim,
+            draws=experiment.downstream.draws if self.group is Group.linear else None,
+            dropout=experiment.downstream.dropout if self.group is Group.finetune else None,
+            seed=experiment.seed,
+        )
+
+    def _method(self, method: MethodConfig) -> MethodConfig:
+        if self.group is Group.cross:
+            return method
+        return _init_method(method.tau, method.queue, method.momentum, method.dim)
+
+    def parents(self, experiment: Experiment) -> list[tuple[str, str]]:
+        """(view, name of the stage that gives its encoder)."""
+        if self.group is Group.init or (self.group is Group.cross and not experiment.has_init):
+            return []
+        from_cross = self.group is not Group.cross and experiment.has_cross
+        return [(view, "cross" if from_cross else init_name(view)) for view in self.views]
+
+    def cost(self, experiment: Experiment, clips: int) -> Cost:
+        """What the stage trains, with ``clips`` videos in its training set."""
+        optim = self.optim_of(experiment)
+        if optim is None or self.group is Group.linear:
+            return Cost(epochs=0, clips=clips, networks=0)
+        learning = self.views
+        if self.group is Group.cross:
+            learning = trained_views(experiment.method, self.views, 0, optim.epochs)
+        return Cost(epochs=optim.epochs, clips=clips, networks=len(learning))
+
+
+def init_name(view: str) -> str:
+    """The name of the stage that initialises ``view``."""
+    return f"init/{view}"
+
+
+def recipes(experiment: Experiment, labelled: tuple[bool, ...]) -> tuple[Recipe, ...]:
+    """The stages of an experiment, parents first; ``labelled`` says which evaluated datasets have classes."""
+    names = tuple(dataset.name for dataset in experiment.evaluated_datasets)
+    datasets = tuple((i, name) for i, name in enumerate(names) if labelled[i])
+    return _recipes(
+        views=tuple(experiment.views),
+        evaluated=tuple(experiment.evaluated_views),
+        has_init=experiment.has_init,
+        has_cross=experiment.has_cross,
+        tasks=tuple(experiment.downstream.tasks),
+        datasets=datasets,
+    )
+
+
+@cache
+def _recipes(
+    *,
+    views: tuple[str, ...],
+    evaluated: tuple[str, ...],
+    has_init: bool,
+    has_cross: bool,
+    tasks: tuple[Downstream, ...],
+    datasets: tuple[tuple[int, str], ...],
+) -> tuple[Recipe, ...]:
+    def stages() -> Iterator[Recipe]:
+        if has_init:
+            yield from (Recipe(init_name(view), Group.init, (view,)) for view in views)
+        if has_cross:
+            yield Recipe("cross", Group.cross, views)
+        for index, name in datasets:
+            for task in tasks:
+                yield Recipe(f"{task.value}/{name}", Group(task.value), evaluated, index)
+
+    return tuple(stages())
+
+
+def _motion(views: tuple[str, ...], experiment: Experiment) -> MotionConfig | None:
+    return None if views == ("rgb",) else experiment.motion
+
+
+@cache
+def _init_method(tau: float, queue: int, momentum: float, dim: int) -> MethodConfig:
+    return MethodConfig(variant=Variant.infonce, tau=tau, queue=queue, momentum=momentum, dim=dim)

@@ -1,0 +1,8 @@
+"""``python -m mvcgc.stages FOLDER``: one rank of one stage."""
+
+import sys
+
+from mvcgc.stages.entry import main
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

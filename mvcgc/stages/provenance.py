@@ -1,0 +1,80 @@
+"""Where a result comes from: code, packages, machine, command."""
+
+import json
+import os
+import platform
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import mvcgc
+from mvcgc import dist
+from mvcgc.identity import StageFolder, write_atomic
+
+
+def record(folder: StageFolder, attempt: int, device: torch.device) -> dict[str, str]:
+    """Add this attempt to ``provenance.json`` and return what its journal should carry.
+
+    All ranks call it, rank 0 writes.
+    """
+    places = dist.all_gather_object(f"{socket.gethostname()}: {describe(device)}")
+    code = code_state(Path(mvcgc.__file__).parent)
+    if dist.is_main():
+        entry = {
+            "attempt": attempt,
+            "started_ms": time.time_ns() // 1_000_000,
+            "command": sys.orig_argv,
+            "ranks": places,
+            "code": {"version": mvcgc.__version__, **code},
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "packages": packages(),
+        }
+        write_atomic(folder.provenance, json.dumps({"attempts": [*_earlier(folder), entry]}, indent=2) + "\n")
+    return {"host": socket.gethostname(), "device": describe(device), "commit": code["commit"] or ""}
+
+
+def describe(device: torch.device) -> str:
+    """The device in words."""
+    if device.type == "cuda":
+        return f"{torch.cuda.get_device_name(device)}, CUDA {torch.version.cuda}"
+    return f"{platform.machine()} CPU, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
+
+
+def code_state(package: Path) -> dict[str, str | None]:
+    """Commit and uncommitted changes of the git tree that tracks the package; None without one."""
+    if _git(package, "ls-files", "--error-unmatch", "__init__.py") is None:
+        return {"commit": None, "diff": None}
+    return {"commit": _git(package, "rev-parse", "HEAD"), "diff": _git(package, "diff", "HEAD", "--", ".")}
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    command = ["git", "-C", str(folder), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def packages() -> dict[str, str]:
+    """Versions of all installed distributions by name.
+
+    Read from the names of their folders, which the standard for installed projects fixes: parsing the
+    metadata of hundreds would take a second.
+    """
+    folders = [found for entry in sys.path for found in Path(entry or ".").glob("*.dist-info")]
+    names = (found.name.removesuffix(".dist-info").rsplit("-", 1) for found in sorted(folders))
+    return dict(names)
+
+
+def _earlier(folder: StageFolder) -> list[Any]:
+    if not folder.provenance.exists():
+        return []
+    attempts: list[Any] = json.loads(folder.provenance.read_text())["attempts"]
+    return attempts

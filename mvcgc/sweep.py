@@ -1,0 +1,138 @@
+"""One command from its rows to its tables: data, plan, launch, tables, MLflow."""
+
+import sys
+from collections.abc import Sequence
+from enum import Enum
+from pathlib import Path
+
+from rich.console import Console
+
+import mvcgc
+from mvcgc import launch, plan
+from mvcgc.collect import CollectError, collect
+from mvcgc.config import Config, TableRequest
+from mvcgc.data.manifest import Manifest
+from mvcgc.data.prepare import is_scanned, prepare
+from mvcgc.errors import UserError
+from mvcgc.stages.provenance import code_state
+from mvcgc.tables import check_paper, print_table, write_tables
+
+COMMAND = ("python", "-m", "mvcgc.run")
+LOG_WIDTH = 200
+"""Columns of a table that goes to a file or a pipe, where nothing says how many there are."""
+
+
+class Action(Enum):
+    """``local`` runs the stages on this machine, ``plan`` only shows what would run."""
+
+    local = "local"
+    plan = "plan"
+
+
+class StagesFailed(Exception):
+    """Some stages did not finish; everything that can be said of it has been printed."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__(f"some stages did not finish (exit code {exit_code})")
+        self.exit_code = exit_code
+
+
+def carry_out(tables: Sequence[TableRequest], config: Config, action: Action, why: str | None = None) -> None:
+    """Act on the rows of all ``tables`` as one graph; ``config`` says where files go.
+
+    ``why``, with a plan, names a stage by its name or id: what makes it differ is shown instead.
+
+    Raises UserError before anything starts if something cannot work, `StagesFailed` at the end if some stages
+    failed or the user stopped them.
+    """
+    for table in tables:
+        columns = [column.paper for column in table.spec.columns]
+        check_paper(table.spec.paper_table, columns, [row.paper for row in table.rows])
+    rows = [row for table in tables for row in table.rows]
+    root = Path(config.root)
+    manifests = {need: _manifest(need, root, action) for need in plan.dataset_needs(rows)}
+    graph = plan.build(rows, manifests)
+    if action is Action.plan:
+        if why is None:
+            _show_plan(graph, root)
+        else:
+            _explain(graph, root, why)
+        return
+    records = _write_records(tables, graph, root)
+    report = launch.execute(graph, root, purpose=",".join(record.id for record in records))
+    write_and_print(records, root, Path(config.results))
+    if config.tracking.enabled:
+        _collect(config, root)
+    _say_next()
+    if report.exit_code:
+        raise StagesFailed(report.exit_code)
+
+
+def write_and_print(records: Sequence[plan.SweepRecord], root: Path, out: Path) -> None:
+    """Write the tables of sweeps below ``out``, as far as their stages have come, and print them."""
+    console = Console() if sys.stdout.isatty() else Console(width=LOG_WIDTH)
+    for record in records:
+        written = write_tables(root, record, out)
+        print_table(written.table, console)
+        print(f"written to {', '.join(str(path) for path in written.paths)}\n")
+
+
+def _show_plan(graph: plan.Graph, root: Path) -> None:
+    """A table on a terminal, plain lines elsewhere."""
+    verdicts = plan.judge(graph, root)
+    if sys.stdout.isatty():
+        Console().print(plan.renderable(graph, verdicts))
+    else:
+        sys.stdout.write(plan.text(graph, verdicts))
+
+
+def _explain(graph: plan.Graph, root: Path, wanted: str) -> None:
+    stages = [stage for stage in graph.stages.values() if wanted in (stage.name, stage.id)]
+    if not stages:
+        names = dict.fromkeys(stage.name for stage in graph.stages.values())
+        raise UserError(f"--why {wanted}: the plan has no such stage; it has {', '.join(names)}")
+    print("\n".join(str(plan.why(stage, root)) for stage in stages))
+
+
+def _manifest(need: plan.Need, root: Path, action: Action) -> Manifest | None:
+    """A plan changes nothing, so it takes a dataset that was not scanned yet as unknown."""
+    store = plan.manifests_folder(root)
+    if action is Action.plan and not is_scanned(need.config, store):
+        return None
+    return prepare(need.config, store, need.min_frames, need.needs_vectors, launch.Machine.here().cores)
+
+
+def _write_records(tables: Sequence[TableRequest], graph: plan.Graph, root: Path) -> list[plan.SweepRecord]:
+    """One record per table: what status, collect and tables need, whatever becomes of this process."""
+    code = code_state(Path(mvcgc.__file__).parent)
+    records = []
+    planned = iter(graph.rows)
+    for table in tables:
+        origin = plan.Origin(
+            name=table.name,
+            title=table.title,
+            scale=table.scale,
+            command=[*COMMAND, *sys.argv[1:]],
+            commit=code["commit"],
+            dirty=bool(code["diff"]),
+            version=mvcgc.__version__,
+        )
+        record = plan.record_of([next(planned) for _ in table.rows], origin, table.spec)
+        plan.write_record(root, record)
+        records.append(record)
+    return records
+
+
+def _collect(config: Config, root: Path) -> None:
+    """Bring the journals to MLflow; a view that cannot be reached fails no run."""
+    try:
+        collect(root, config.tracking, results=Path(config.results))
+    except CollectError as error:
+        print(f"warning: {error}; `mvcgc collect` catches up", file=sys.stderr)
+
+
+def _say_next() -> None:
+    print("next: mvcgc status | mvcgc logs STAGE | mvcgc ui | python -m mvcgc.run --help")
+    print(
+        "      python -m mvcgc.run -m sweeps=ablation_loss seed=0,1,2   (hydra/launcher=plan shows its cost)"
+    )

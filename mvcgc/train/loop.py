@@ -1,0 +1,141 @@
+"""The training loop of every stage that trains. It reads from top to bottom."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from mvcgc import dist
+from mvcgc.errors import UserError
+from mvcgc.train import rng
+from mvcgc.train.failure import not_finite
+from mvcgc.train.optim import Amp, OptimConfig, ScheduleKind
+from mvcgc.train.parallel import average_statistics
+from mvcgc.train.progress import ProgressLine
+from mvcgc.train.session import Session
+from mvcgc.train.signals import Interrupted
+from mvcgc.train.state import TrainState
+from mvcgc.train.task import Loader, Task
+
+
+def total_steps(loader: Loader, config: OptimConfig) -> int:
+    """Optimiser steps of the whole training; what an epoch leaves after its last whole step is dropped."""
+    return config.epochs * (len(loader) // config.accumulate)
+
+
+def fit(
+    task: Task,
+    loader: Loader,
+    config: OptimConfig,
+    session: Session,
+    validate: Callable[[], float] | None = None,
+) -> dict[str, float]:
+    """Train ``task`` to the end, going on from the newest checkpoint, and return the last epoch's means.
+
+    ``loader`` gives this rank's micro-batches, of ``config.micro_batch(world)`` samples each. ``validate``
+    is called after each epoch by all ranks, in evaluation mode without gradients, and returns the same loss
+    on each. Raises Interrupted once a stop signal has been seen and a checkpoint written; NotFinite;
+    UserError.
+    """
+    total = total_steps(loader, config)
+    if total == 0:
+        raise UserError(
+            f"optim.batch_size={config.batch_size} is larger than the dataset: choose a smaller one"
+        )
+    if config.schedule is ScheduleKind.plateau and validate is None:
+        raise UserError(
+            "optim.schedule=plateau needs a validation part and there is none: use cosine or constant"
+        )
+    state = TrainState.build(task, config, total // config.epochs, session.dist.device)
+    rng.reseed(session.seed * dist.world() + dist.rank())
+    if state.restore(session.checkpoints):
+        session.journal.resume(state.step)
+    with ProgressLine(session.name, total, state.step, session.dist.is_main) as progress:
+        while state.step < total:
+            epoch, position = divmod(state.step, state.steps_per_epoch)
+            task.train()
+            task.start_epoch(epoch, position)
+            if position == 0:
+                state.epoch.reset()
+            batches = loader.epoch(epoch, position)
+            while state.step < (epoch + 1) * state.steps_per_epoch:
+                stop, save = _step(state, batches, config, session)
+                progress.advance(state.step)
+                if state.step % session.log_every == 0 or state.step == total:
+                    figures = state.report(state.interval)
+                    session.journal.metrics(state.step, figures)
+                    progress.report(state.step, figures)
+                    state.interval.reset()
+                if state.epoch_complete and validate is not None:
+                    session.journal.metrics(state.step, _validate(state, config, validate))
+                if stop or save or state.step == total:
+                    session.journal.flush()
+                    state.save(session.checkpoints)
+                    session.checkpoint_saved()
+                if stop:
+                    raise Interrupted(f"{session.stop.reason}: checkpoint after step {state.step}")
+    return state.report(state.epoch)
+
+
+def _step(
+    state: TrainState, batches: Iterator[Any], config: OptimConfig, session: Session
+) -> tuple[bool, bool]:
+    """One step of the optimiser; whether any rank wants to stop, and whether any wants a checkpoint."""
+    started, waited, clips = time.perf_counter(), 0.0, 0
+    losses: list[Tensor] = []
+    names: list[Sequence[str]] = []
+    state.schedule.apply(state.optimizer, state.step)
+    for micro in range(config.accumulate):
+        waiting = time.perf_counter()
+        batch = next(batches)
+        waited += time.perf_counter() - waiting
+        # Only the last micro-batch's backward pass exchanges gradients.
+        with _alone(state.net) if micro + 1 < config.accumulate else nullcontext():
+            with _precision(config, state.device):
+                loss, figures = state.net(batch.to(state.device))
+            state.scaler.scale(loss / config.accumulate).backward()
+        losses.append(loss.detach())
+        names.append(batch.names)
+        clips += batch.clips
+        state.count({"loss": losses[-1], **figures})
+    state.scaler.unscale_(state.optimizer)
+    norm = nn.utils.get_total_norm([p.grad for p in state.task.parameters() if p.grad is not None])
+    # The scaler skips steps whose gradient overflowed; without it such a gradient is the end.
+    sound = torch.stack(losses).isfinite().all() and (norm.isfinite() or state.scaler.is_enabled())
+    due = session.checkpoint_due((state.step + 1) % state.steps_per_epoch == 0)
+    broken, stop, save = dist.any_flags([not sound, session.stop.raised, due])
+    if broken:
+        raise not_finite(state.step + 1, losses, names)
+    # Without any gradient, as with an empty queue, Adam would blow weight decay up to steps of full size.
+    if norm > 0:
+        state.scaler.step(state.optimizer)
+    state.scaler.update()
+    state.optimizer.zero_grad(set_to_none=True)
+    state.task.finish_step()
+    if not config.sync_bn:
+        average_statistics(state.task.modules())
+    state.step += 1
+    state.count({"grad_norm": torch.where(norm.isfinite(), norm, torch.nan)})
+    state.count({"seconds": time.perf_counter() - started, "wait": waited, "clips": float(clips)})
+    return stop, save
+
+
+def _alone(net: nn.Module) -> AbstractContextManager[None]:
+    return net.no_sync() if isinstance(net, DistributedDataParallel) else nullcontext()
+
+
+def _precision(config: OptimConfig, device: torch.device) -> AbstractContextManager[None]:
+    return torch.autocast(device.type, config.amp.dtype, enabled=config.amp is not Amp.none)
+
+
+def _validate(state: TrainState, config: OptimConfig, validate: Callable[[], float]) -> dict[str, float]:
+    state.task.eval()
+    with torch.no_grad(), _precision(config, state.device):
+        loss = validate()
+    state.task.train()
+    state.schedule.epoch_done(loss)
+    return {"val_loss": loss}

@@ -1,0 +1,58 @@
+"""Means of figures over an interval of steps and over the ranks."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from mvcgc import dist
+
+
+class Meter:
+    """Running means, kept where the figures are computed so that adding to them never waits for the device.
+
+    All ranks add the same names.
+    """
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+
+    def add(self, figures: Mapping[str, Tensor | float]) -> None:
+        """Count one step's figures.
+
+        A scalar counts once, and not at all if it is NaN: it was not defined for that step. A pair [sum,
+        weight] is for the mean of something else than steps, and counts by its weight.
+        """
+        for name, figure in figures.items():
+            value = torch.as_tensor(figure, dtype=torch.float64).detach()
+            if value.dim() == 0:
+                value = torch.stack([value.nan_to_num(nan=0.0), (~value.isnan()).double()])
+            self._sums[name] = self._sums[name] + value if name in self._sums else value
+
+    def totals(self) -> dict[str, Tensor]:
+        """Sum and count of each figure over all ranks, float64 [2] on the CPU. All ranks call it."""
+        if not self._sums:
+            return {}
+        names = sorted(self._sums)
+        local = torch.stack([self._sums[name].cpu() for name in names])
+        return dict(zip(names, dist.all_reduce_sum(local), strict=True))
+
+    def means(self) -> dict[str, float]:
+        """The mean of each figure over all ranks, NaN where it was never defined. All ranks call it."""
+        return {name: _ratio(*entry.tolist()) for name, entry in self.totals().items()}
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self._sums = {}
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """This rank's sums and counts."""
+        return {name: entry.cpu() for name, entry in self._sums.items()}
+
+    def load_state_dict(self, state: Mapping[str, Tensor], device: torch.device) -> None:
+        """Go on from a `state_dict`."""
+        self._sums = {name: entry.to(device) for name, entry in state.items()}
+
+
+def _ratio(total: float, count: float) -> float:
+    return total / count if count else float("nan")

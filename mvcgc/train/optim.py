@@ -1,0 +1,166 @@
+"""The optimiser of a stage and the course of its learning rate."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import SGD, Adam, Optimizer
+
+from mvcgc.errors import UserError
+
+PLATEAU_FACTOR = 0.1
+PLATEAU_DROPS = 2
+# A validation loss counts as better from this relative improvement on.
+PLATEAU_THRESHOLD = 1e-4
+
+
+class OptimKind(Enum):
+    """Which optimiser."""
+
+    adam = "adam"
+    sgd = "sgd"
+
+
+class ScheduleKind(Enum):
+    """How the learning rate goes after the warm-up.
+
+    ``plateau`` divides it by ten, twice at most, when the validation loss has stopped falling; ``cosine``
+    takes it to zero at the last step; ``constant`` leaves it.
+    """
+
+    plateau = "plateau"
+    cosine = "cosine"
+    constant = "constant"
+
+
+class Amp(Enum):
+    """Mixed precision: ``none`` computes in float32, ``fp16`` scales the loss and skips steps that
+    overflow.
+    """
+
+    none = "none"
+    bf16 = "bf16"
+    fp16 = "fp16"
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What autocast computes in."""
+        return {Amp.none: torch.float32, Amp.bf16: torch.bfloat16, Amp.fp16: torch.float16}[self]
+
+
+@dataclass
+class OptimConfig:
+    """How a stage is optimised; the defaults are the paper's for pre-training.
+
+    ``batch_size`` is that of one step over all ranks and all ``accumulate`` micro-batches; ``momentum`` is
+    SGD's; ``patience`` counts epochs without a better validation loss; ``sync_bn`` computes the statistics
+    of batch norm over all ranks.
+    """
+
+    kind: OptimKind = OptimKind.adam
+    lr: float = 1e-4
+    weight_decay: float = 1e-5
+    momentum: float = 0.9
+    epochs: int = 300
+    batch_size: int = 128
+    accumulate: int = 1
+    warmup_epochs: float = 0.0
+    schedule: ScheduleKind = ScheduleKind.plateau
+    patience: int = 10
+    amp: Amp = Amp.none
+    sync_bn: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "accumulate", "patience"):
+            if getattr(self, name) < 1:
+                raise UserError(f"optim.{name}={getattr(self, name)} must be at least 1")
+        if not (self.lr > 0 and math.isfinite(self.lr)):
+            raise UserError(f"optim.lr={self.lr} must be a positive number")
+        for name in ("weight_decay", "momentum", "warmup_epochs"):
+            if not (getattr(self, name) >= 0 and math.isfinite(getattr(self, name))):
+                raise UserError(f"optim.{name}={getattr(self, name)} must not be negative")
+        if self.warmup_epochs > self.epochs:
+            raise UserError(
+                f"optim.warmup_epochs={self.warmup_epochs} is more than optim.epochs={self.epochs}"
+            )
+
+    def micro_batch(self, world: int) -> int:
+        """Samples that one rank of ``world`` takes through the network at once.
+
+        Raises UserError if ``batch_size`` cannot be cut that way.
+        """
+        pieces = world * self.accumulate
+        if self.batch_size % pieces:
+            raise UserError(
+                f"optim.batch_size={self.batch_size} cannot be shared out evenly among {world} ranks "
+                f"x optim.accumulate={self.accumulate}: choose a multiple of {pieces}"
+            )
+        return self.batch_size // pieces
+
+
+def check_precision(amp: Amp, device: torch.device) -> None:
+    """Raise UserError for bf16 on a CPU.
+
+    oneDNN's bf16 weight gradients of 3D convolutions over two frames, which all backbones have, are garbage
+    where activations are ``channels_last_3d`` (torch 2.13: relative errors from 0.5 to infinite).
+    """
+    if amp is Amp.bf16 and device.type == "cpu":
+        raise UserError("optim.amp=bf16 gives wrong gradients on CPUs: use optim.amp=none, or a GPU")
+
+
+def build_optimizer(parameters: Iterable[nn.Parameter], config: OptimConfig) -> Optimizer:
+    """The optimiser over the parameters that want a gradient."""
+    trained = [parameter for parameter in parameters if parameter.requires_grad]
+    if config.kind is OptimKind.adam:
+        return Adam(trained, lr=config.lr, weight_decay=config.weight_decay)
+    return SGD(trained, lr=config.lr, weight_decay=config.weight_decay, momentum=config.momentum)
+
+
+class Schedule:
+    """The learning rate of each step; the only state is that of ``plateau``."""
+
+    def __init__(self, config: OptimConfig, steps_per_epoch: int) -> None:
+        self._config = config
+        self._steps_per_epoch = steps_per_epoch
+        self._best = math.inf
+        self._bad_epochs = 0
+        self._drops = 0
+
+    def lr(self, step: int) -> float:
+        """The rate for the step after ``step`` completed ones."""
+        config = self._config
+        warmup = round(config.warmup_epochs * self._steps_per_epoch)
+        if step < warmup:
+            return config.lr * (step + 1) / warmup
+        if config.schedule is ScheduleKind.cosine:
+            course = (step - warmup) / max(1, config.epochs * self._steps_per_epoch - warmup)
+            return config.lr * 0.5 * (1 + math.cos(math.pi * course))
+        return config.lr * PLATEAU_FACTOR**self._drops
+
+    def apply(self, optimizer: Optimizer, step: int) -> None:
+        """Set the optimiser to the rate of this step."""
+        for group in optimizer.param_groups:
+            group["lr"] = self.lr(step)
+
+    def epoch_done(self, val_loss: float) -> None:
+        """Take note of an epoch's validation loss; changes the rate under ``plateau`` alone."""
+        if val_loss < self._best * (1 - PLATEAU_THRESHOLD) or self._best == math.inf:
+            self._best, self._bad_epochs = val_loss, 0
+            return
+        self._bad_epochs += 1
+        wants_drop = self._bad_epochs >= self._config.patience and self._drops < PLATEAU_DROPS
+        if self._config.schedule is ScheduleKind.plateau and wants_drop:
+            self._drops += 1
+            self._bad_epochs = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """What `load_state_dict` needs to go on."""
+        return {"best": self._best, "bad_epochs": self._bad_epochs, "drops": self._drops}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a `state_dict`."""
+        self._best, self._bad_epochs, self._drops = state["best"], state["bad_epochs"], state["drops"]

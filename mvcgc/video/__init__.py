@@ -1,0 +1,27 @@
+"""Compressed video files in, aligned clips of RGB and motion vectors out; nothing else imports av."""
+
+from mvcgc.video.clip import CELL, Box, Clip, ClipRequest
+from mvcgc.video.encode import encode
+from mvcgc.video.errors import Reason, VideoError
+from mvcgc.video.flow import FlowMethod, flow
+from mvcgc.video.info import Clock, VideoInfo
+from mvcgc.video.probe import probe
+from mvcgc.video.reader import Reader
+from mvcgc.video.vectors import pool
+
+__all__ = [
+    "CELL",
+    "Box",
+    "Clip",
+    "ClipRequest",
+    "Clock",
+    "FlowMethod",
+    "Reader",
+    "Reason",
+    "VideoError",
+    "VideoInfo",
+    "encode",
+    "flow",
+    "pool",
+    "probe",
+]

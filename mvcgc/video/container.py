@@ -1,0 +1,68 @@
+"""Opening files with libav: the options that exact decoding needs, and its errors turned into ours."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import av
+import av.error
+from av.codec.context import Flags2, ThreadType
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from mvcgc.video.errors import Reason, VideoError
+
+if TYPE_CHECKING:
+    VideoPacket = Packet[VideoStream]
+else:
+    VideoPacket = Packet  # generic for the type checker alone
+
+
+def open_video(path: Path, *, export: bool) -> tuple[InputContainer, VideoStream]:
+    """Open ``path`` and prepare its first video stream for exact, single-threaded decoding.
+
+    Slice threads are exact too, frame threads are not: the vectors that they export for H.264 change from run
+    to run. One core per loader worker needs none.
+
+    Raises:
+        VideoError: UNREADABLE or NO_VIDEO.
+    """
+    try:
+        # Absolute, since a colon in a relative path reads as a protocol; and no playlist reaches the network.
+        container = av.open(
+            path.absolute(),
+            mode="r",
+            metadata_errors="replace",
+            container_options={"protocol_whitelist": "file"},
+        )
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise VideoError(path, Reason.UNREADABLE, f"cannot be opened: {reason_of(error)}") from error
+    if container.format.name == "tty":  # libav renders text files as pictures
+        container.close()
+        raise VideoError(path, Reason.UNREADABLE, "is a text file")
+    streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+    if not streams or streams[0].codec_context is None:
+        container.close()
+        raise VideoError(path, Reason.NO_VIDEO, "holds no video stream that can be decoded")
+    stream = streams[0]
+    stream.thread_type = ThreadType.NONE
+    if export:
+        # Only before the first decode: through av.open(options=...) it silently does nothing.
+        stream.codec_context.flags2 |= Flags2.export_mvs
+    return container, stream
+
+
+@contextmanager
+def decoding(path: Path) -> Iterator[None]:
+    """Turn what libav raises while it reads and decodes into a VideoError (CORRUPT)."""
+    try:
+        yield
+    except (av.error.FFmpegError, OSError) as error:
+        raise VideoError(path, Reason.CORRUPT, f"does not decode: {reason_of(error)}") from error
+
+
+def reason_of(error: Exception) -> str:
+    """libav's own words for an error, without its number and the file's name."""
+    return str(getattr(error, "strerror", None) or error)

@@ -1,0 +1,151 @@
+"""Clips of a file: RGB and motion of the same frames, any number of clips in one pass."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from av.video.frame import VideoFrame
+from jaxtyping import UInt8
+
+from mvcgc.video.blocks import WARM_UP, BlockMatcher
+from mvcgc.video.clip import Clip, ClipRequest
+from mvcgc.video.distances import measure
+from mvcgc.video.errors import Reason, VideoError
+from mvcgc.video.info import VideoInfo
+from mvcgc.video.motion import Record, assemble, borrows
+from mvcgc.video.picture import Converter
+from mvcgc.video.references import Place
+from mvcgc.video.rotate import coded_box, upright
+from mvcgc.video.stream import FrameStream, Shown
+from mvcgc.video.vectors import Grid, fetch
+
+
+class Reader:
+    """Reads clips of one file, which stays open. Not to be shared between threads or processes.
+
+    Example:
+        >>> info = probe(path)
+        >>> with Reader(path, info) as reader:
+        ...     requests = [ClipRequest(0, 16, size=(128, 128)), ClipRequest(40, 16)]
+        ...     both, motion_only = reader.read(requests, motion=True)
+    """
+
+    def __init__(self, path: Path | str, info: VideoInfo, *, mestimate: bool = False) -> None:
+        """Open ``path``, which `probe` described as ``info``; ``mestimate`` permits block matching instead of
+        vectors where the codec exports none.
+
+        Raises:
+            VideoError: UNREADABLE or NO_VIDEO.
+        """
+        self._path, self._info, self._mestimate = Path(path), info, mestimate
+        self._stream = FrameStream(self._path, info, export=info.vectors)
+
+    def __enter__(self) -> "Reader":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._stream.close()
+
+    def read(self, requests: Sequence[ClipRequest], motion: bool) -> list[Clip]:
+        """Read clips, sorted by start, in one pass over the file; one clip per request, in their order.
+
+        Raises:
+            VideoError: TOO_SHORT, NO_VECTORS, TRUNCATED or CORRUPT.
+            ValueError: the requests are not sorted, or a crop lies outside the picture.
+        """
+        if any(a.start > b.start for a, b in pairwise(requests)):
+            raise ValueError("requests are sorted by start")
+        matched = motion and not self._info.vectors
+        if matched and not self._mestimate:
+            raise VideoError(
+                self._path,
+                Reason.NO_VECTORS,
+                f"{self._info.codec} exports no motion vectors: dataset.mestimate=true matches blocks",
+            )
+        parts = [_Part(r, self._path, self._info, motion, matched) for r in requests]
+        position = -1
+        while (position := self._next(parts, position + 1)) >= 0:
+            shown = self._stream.at(position)
+            for part in parts:
+                part.take(shown)
+        return [part.clip() for part in parts]
+
+    def _next(self, parts: list["_Part"], position: int) -> int:
+        """The next frame from ``position`` on that some clip needs, -1 if there is none."""
+        needed = [n for part in parts if (n := part.needs(position)) >= 0]
+        return min(needed, default=-1)
+
+
+class _Part:
+    """One clip while it is read."""
+
+    def __init__(
+        self, request: ClipRequest, path: Path, info: VideoInfo, motion: bool, matched: bool
+    ) -> None:
+        if request.stop > info.frames:
+            raise VideoError(
+                path, Reason.TOO_SHORT, f"has {info.frames} frames, not {request.start}..{request.stop - 1}"
+            )
+        self._request, self._info, self._motion = request, info, motion
+        self._records: dict[int, Record] = {}
+        self._matcher = BlockMatcher() if matched else None
+        self._settled = request.stop if not motion or matched else info.frames
+        self._rgb: UInt8[np.ndarray, "T H W 3"] | None = None
+        if request.size is not None:
+            box = request.crop
+            if box is not None:
+                box.check_within(info.height, info.width)
+                box = coded_box(box, info.rotation, info.height, info.width)
+            self._converter = Converter(info.rotation, box, request.size)
+            self._rgb = np.empty((request.frames, *request.size, 3), np.uint8)
+
+    def needs(self, position: int) -> int:
+        """The first frame from ``position`` on that this clip still needs, -1 if it is complete.
+
+        A clip that ends in a B-frame needs the anchor that follows: its vectors, or at least its place.
+        """
+        first = max(self._request.start - (WARM_UP if self._matcher else 0), 0)
+        position = max(position, first)
+        return position if position < self._settled else -1
+
+    def take(self, shown: Shown) -> None:
+        """Take what this clip needs of a frame."""
+        index, request = shown.index, self._request
+        if self.needs(index) != index:
+            return
+        if self._rgb is not None and request.start <= index < request.stop:
+            self._converter.convert(shown.frame, self._rgb[index - request.start])
+        if self._matcher is not None:
+            self._match(shown.frame, index)
+        elif self._motion:
+            raw = None
+            if not borrows(self._info.codec, shown.place):
+                raw = fetch(shown.frame)
+                measure(raw, index, shown.frame, shown.older)
+            self._records[index] = Record(shown.place, raw)
+            if index >= request.stop - 1 and shown.place.anchor:
+                self._settled = index + 1
+
+    def _match(self, frame: VideoFrame, index: int) -> None:
+        """Match blocks; the matcher answers one picture late, so the last one is pushed twice."""
+        assert self._matcher is not None
+        again = index == self._request.stop - 1
+        for answered in (index - 1, index) if again else (index - 1,):
+            place = Place(answered, 0, anchor=True, reference=True)
+            self._records[answered] = Record(place, self._matcher.push(frame))
+
+    def clip(self) -> Clip:
+        """The finished clip."""
+        if not self._motion:
+            return Clip(self._rgb, None, None)
+        info, request = self._info, self._request
+        mv, valid = assemble(Grid(*info.coded), range(request.start, request.stop), self._records)
+        return Clip(self._rgb, *upright(mv, valid, info.rotation, info.height, info.width))

@@ -1,0 +1,91 @@
+"""Which frames others may refer to, and in what order they were decoded: what bounds a vector's reference.
+
+The decoder does not export a vector's reference, only its direction. In MPEG-1, MPEG-2, MPEG-4 part 2, H.263
+and their kin that is enough: the references of a frame are the anchors (I and P) next to it. H.264 also
+refers to B-frames (its pyramids) and farther back; each packet's header tells whether others may refer to it.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import PictureType, VideoFrame
+
+from mvcgc.video import h264
+from mvcgc.video.container import VideoPacket
+
+B_TYPES = frozenset({PictureType.B, PictureType.BI})
+
+KEPT = 4
+"""Reference pictures that are remembered. H.264 allows 16; encoders hardly use them."""
+
+PENDING = 64
+"""Packets that are remembered until their frame is shown; more than any decoder holds back."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A frame's place among the references.
+
+    Attributes:
+        index: display index.
+        order: place in decode order among the frames of one run; of use only relative to another's.
+        anchor: whether it is no B-frame: then no frame shown before it refers past it.
+        reference: whether other frames may refer to it.
+    """
+
+    index: int
+    order: int
+    anchor: bool
+    reference: bool
+
+
+class References:
+    """Follows a run of packets and frames, and tells each frame's place and its past reference."""
+
+    def __init__(self, context: VideoCodecContext) -> None:
+        self._h264 = context.codec.canonical_name == "h264"
+        extradata = context.extradata or b""
+        self._length = h264.length_size(extradata)
+        kept = min(KEPT, h264.most_references(extradata)) if self._h264 else 1
+        self._packets: dict[int | None, tuple[int, bool]] = {}
+        self._shown: deque[tuple[Place, VideoFrame]] = deque(maxlen=kept)
+        self._order = 0
+
+    def read(self, packet: VideoPacket) -> None:
+        """Note a packet, before it is decoded."""
+        self._order += 1
+        if self._h264 and packet.size and packet.pts is not None:
+            self._packets[packet.pts] = (self._order, h264.is_reference(memoryview(packet), self._length))
+            if len(self._packets) > PENDING:
+                del self._packets[next(iter(self._packets))]
+
+    def show(
+        self, frame: VideoFrame, index: int, *, keyframe: bool
+    ) -> tuple[Place, tuple[tuple[int, VideoFrame], ...]]:
+        """The place of the frame shown as ``index``, and what it may refer to before it.
+
+        Returns:
+            the place, and (display index, picture) of each earlier reference, nearest first: one at most,
+            except for H.264. None lies before the last keyframe, whether the run began there or earlier.
+        """
+        anchor = frame.pict_type not in B_TYPES
+        order, reference = self._packets.pop(frame.pts, (0, anchor))
+        place = Place(index, order, anchor, reference)
+        if keyframe:
+            self._shown.clear()
+        older = tuple((p.index, picture) for p, picture in reversed(self._shown) if may_refer(place, p))
+        if reference:
+            self._shown.append((place, frame))
+        return place, older
+
+    def clear(self) -> None:
+        """Let go of the pictures."""
+        self._shown.clear()
+
+
+def may_refer(frame: Place, other: Place) -> bool:
+    """Whether ``other`` can be a reference of ``frame``: it is one at all, and decoded before."""
+    if frame.order and other.order:
+        return other.reference and other.order < frame.order
+    return other.anchor and other.reference

@@ -1,0 +1,173 @@
+"""Frame-accurate access: the frames of a file by display index, each reached from the nearest keyframe."""
+
+import sys
+from bisect import bisect_right
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from mvcgc.video.container import VideoPacket, decoding, open_video
+from mvcgc.video.errors import Reason, VideoError
+from mvcgc.video.info import Clock, VideoInfo
+from mvcgc.video.references import Place, References
+
+SKIPPING = {
+    Clock.PTS: frozenset({"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4"}),
+    Clock.DTS: frozenset({"mpeg1video", "mpeg2video", "mpeg4"}),
+    Clock.NONE: frozenset[str](),
+}
+"""Codecs with B-frames whose decoders can be told from packet to packet what to skip (libdav1d cannot), and
+whose frames keep their time stamps then (the dts at which H.264's come out depends on what came before)."""
+
+MARGIN = 3
+"""Frames before the wanted one from which nothing is skipped any more."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A decoded frame in its place.
+
+    Attributes:
+        index: display index.
+        frame: the picture as decoded (not rotated).
+        place: where it stands among the references.
+        older: (display index, picture) of the frames before it that it may refer to, nearest first.
+    """
+
+    index: int
+    frame: VideoFrame
+    place: Place
+    older: tuple[tuple[int, VideoFrame], ...]
+
+
+class FrameStream:
+    """The frames of one file, opened once. Going forward decodes on; going back, or far ahead, seeks.
+
+    While it rolls from a keyframe to the wanted frame, frames that no other refers to are not decoded; that
+    needs a clock to tell the place of the rest (`VideoInfo.clock`) and leaves what is shown bit-exact.
+    """
+
+    def __init__(self, path: Path, info: VideoInfo, *, export: bool) -> None:
+        """Open ``path``, which `probe` described as ``info``, to export vectors or not.
+
+        Raises:
+            VideoError: UNREADABLE or NO_VIDEO.
+        """
+        self._path, self._info, self._export = path, info, export
+        self._keyframes = frozenset(info.keyframes)
+        self._next = self._goal = 0
+        self._file: tuple[InputContainer, VideoStream] | None = None
+        self._open()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._frames.close()
+        self._references.clear()
+        if self._file is not None:
+            self._file[0].close()
+            self._file = None
+
+    def at(self, index: int) -> Shown:
+        """The frame ``index``.
+
+        Raises:
+            VideoError: TRUNCATED if the stream ends before it; CORRUPT if it does not decode as it did.
+        """
+        slot = bisect_right(self._info.keyframes, index) - 1
+        keyframe = self._info.keyframes[slot] if slot >= 0 else 0
+        if index < self._next or keyframe > self._next:
+            self._seek(slot)
+        self._goal = index
+        try:
+            return self._run_to(index)
+        except VideoError:
+            self._next = sys.maxsize  # whatever is asked for next, seek
+            raise
+
+    def _run_to(self, index: int) -> Shown:
+        with decoding(self._path):
+            for frame in self._frames:
+                shown = self._show(frame)
+                if shown.index == index:
+                    return shown
+        raise VideoError(
+            self._path, Reason.TRUNCATED, f"ends after frame {self._next - 1}; the probe saw frame {index}"
+        )
+
+    def _open(self) -> None:
+        self._file = open_video(self._path, export=self._export)
+        self._restart(first=0)
+
+    def _opened(self) -> tuple[InputContainer, VideoStream]:
+        if self._file is None:
+            raise ValueError(f"{self._path}: the reader is closed")
+        return self._file
+
+    def _restart(self, first: int) -> None:
+        """Begin a new run of frames, the next of which is ``first``."""
+        self._next = self._goal = first
+        container, stream = self._opened()
+        self._references = References(stream.codec_context)
+        self._frames = self._decode(container, stream)
+
+    def _seek(self, slot: int) -> None:
+        """Go to the info's keyframe number ``slot``; -1, where there are none, is the start of the file."""
+        if slot < 0:
+            self.close()
+            self._open()
+            return
+        self._frames.close()
+        container, stream = self._opened()
+        with decoding(self._path):
+            container.seek(self._info.seeks[slot], stream=stream)
+        self._restart(first=self._info.keyframes[slot])
+
+    def _decode(self, container: InputContainer, stream: VideoStream) -> Generator[VideoFrame, None, None]:
+        """Frames in display order from the file's position on, without those that miss their references."""
+        context = stream.codec_context
+        skips = self._info.codec in SKIPPING[self._info.clock]
+        keyframe_pts, started = None, self._next == 0
+        for packet in container.demux(stream):
+            if keyframe_pts is None:
+                keyframe_pts = packet.pts
+            self._references.read(packet)
+            context.skip_frame = "NONREF" if skips and self._skippable(packet) else "DEFAULT"
+            for frame in packet.decode():
+                # After a seek into an open group, the first frames come before the keyframe in display order.
+                started = started or frame.pts == keyframe_pts
+                if started:
+                    yield frame
+
+    def _skippable(self, packet: VideoPacket) -> bool:
+        """Whether a packet, if no other refers to it, may be dropped: it lies before the wanted frame."""
+        stamp = self._stamp(packet)
+        return stamp is not None and stamp < self._info.origin + (self._goal - MARGIN) * self._info.step
+
+    def _show(self, frame: VideoFrame) -> Shown:
+        index = self._index(frame)
+        place, older = self._references.show(frame, index, keyframe=index in self._keyframes)
+        self._next = index + 1
+        return Shown(index, frame, place, older)
+
+    def _index(self, frame: VideoFrame) -> int:
+        """Display index of the frame just decoded, by the clock, or by counting."""
+        stamp = self._stamp(frame)
+        if stamp is None:
+            return self._next
+        index = round((stamp - self._info.origin) / self._info.step)
+        # Frames may have been skipped only before the margin.
+        if index != self._next and not self._next < index <= self._goal - MARGIN + 1:
+            raise VideoError(
+                self._path, Reason.CORRUPT, f"frame {self._next} carries the time stamp of frame {index}"
+            )
+        return index
+
+    def _stamp(self, carrier: VideoFrame | VideoPacket) -> int | None:
+        """The time stamp that counts frames, if there is one."""
+        if self._info.clock is Clock.PTS:
+            return carrier.pts
+        return carrier.dts if self._info.clock is Clock.DTS else None

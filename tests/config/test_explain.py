@@ -1,0 +1,59 @@
+"""Every mistake in the configuration is one line that names the key, the value and the remedy."""
+
+import re
+
+import pytest
+
+from mvcgc.config import Composer
+from mvcgc.errors import UserError
+
+LINES = [
+    ("metod.k=3", "there is no key metod.k: did you mean method.k?"),
+    ("metod=cmc", "there is no key metod: did you mean method?"),
+    ("cross.epoch=3", "there is no key cross.epoch: did you mean cross.epochs?"),
+    ("downstream.linear.learning_rate=3", "there is no key downstream.linear.learning_rate: did you mean"),
+    ("queue=64", "there is no key queue: did you mean method.queue?"),
+    ("xyzzy=1", "there is no key xyzzy: see python -m mvcgc.run --cfg job for all keys"),
+    ("method=mvcg", "method=mvcg: choose one of mvcgc, "),
+    ("scale=ucf102", "scale=ucf102: choose one of ucf101, "),
+    ("sweeps=ablation_los", "sweeps=ablation_los: choose one of ablation_loss, ablation_mv_resolution"),
+    ("hydra/launcher=locla", "hydra/launcher=locla: choose one of local, plan"),
+    ("method=3", "method=3: choose one of "),
+    ("views=[rgb,mv]", "views=[rgb,mv]: choose one of rgb_mv, "),
+    ("method.mining=inter", "method.mining=inter: choose one of intersection, union"),
+    ("init.amp=bf32", "init.amp=bf32: choose one of bf16, "),
+    ("dataset.kind=ucf", "dataset.kind=ucf: choose one of ucf101, "),
+    ("method.k=five", "method.k=five: must be a whole number"),
+    ("cross.lr=fast", "cross.lr=fast: must be a number"),
+    ("method.init=maybe", "method.init=maybe: must be true or false"),
+    ("downstream.tasks=linear", "downstream.tasks=linear: must be a list of linear, finetune, retrieve, "),
+    ("downstream.tasks=[linea]", "downstream.tasks=[linea]: must be a list of linear, finetune, retrieve, "),
+    ("cross=3", "cross=3: cross is a group of keys; set one of cross.kind, cross.lr, "),
+    ("method.k.x=3", "there is no key method.k.x: did you mean method.k?"),
+    ("method.k=1,2", "method.k=1,2: one value is wanted here; several runs take -m, a list is written [a,b]"),
+    ("+method.q=1", "+method.q=1: keys can neither be added nor removed; write it without +"),
+    ("~method.k", "~method.k: keys can neither be added nor removed; write it without ~"),
+    ("method.k", "method.k: is not key=value"),
+    ("a=b=c=", "a=b=c=: is not key=value"),
+    # What the components themselves refuse, by the key that was typed.
+    ("cross.epochs=0", "cross.epochs=0 must be at least 1"),
+    ("cross.warmup_epochs=999", "cross.warmup_epochs=999.0 is more than cross.epochs="),
+    ("downstream.linear.lr=-1", "downstream.linear.lr=-1.0 must be a positive number"),
+    ("downstream.test.crops=3", "downstream.test.crops=3: use 1 (the centre) or 10"),
+    ("resources.finetune.ranks=0", "resources.finetune.ranks=0 must be at least 1"),
+    ("method.tau=0", "method.tau=0.0: give a temperature above 0"),
+    ("tracking.experiment=a/b", "tracking.experiment='a/b': use letters"),
+]
+
+
+@pytest.mark.parametrize(("override", "line"), LINES, ids=[override for override, _ in LINES])
+def test_line(composed: Composer, override: str, line: str) -> None:
+    with pytest.raises(UserError, match=f"^{re.escape(line)}") as raised:
+        composed.compose([override])
+    assert "\n" not in str(raised.value)
+
+
+def test_what_does_not_go_together(composed: Composer) -> None:
+    config = composed.compose(["downstream.views=[flow]"])
+    with pytest.raises(UserError, match=re.escape("downstream.views=[flow]: flow is not trained")):
+        config.experiment  # noqa: B018 - a property that checks

@@ -1,0 +1,151 @@
+"""What the groups of the configuration stand for, against the paper and the project's promises."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+import mvcgc.conf
+from mvcgc.config import Composer, Config
+from mvcgc.data.prepare import DatasetKind
+from mvcgc.models.backbone import Arch
+from mvcgc.positives import Mining, Variant
+from mvcgc.stages.spec import Downstream
+from mvcgc.train.optim import OptimConfig, OptimKind, ScheduleKind
+
+CONF = Path(mvcgc.conf.__file__).parent
+ONE_VIEW = ("rgb", "mv", "flow")
+# Composed elsewhere: whole tables, and a scale that comes with a dataset.
+LEFT_OUT = ("slurm", "sweeps", "dataset")
+
+
+def covering_choices() -> list[list[str]]:
+    """Choices of an option for every group, until each option of each group was chosen once."""
+    groups: dict[str, list[str]] = {}
+    for path in sorted(CONF.glob("*/*.yaml")):
+        if path.parent.name not in LEFT_OUT and path.stem not in (*ONE_VIEW, "few_steps"):
+            groups.setdefault(path.parent.name, []).append(path.stem)
+    most = max(len(options) for options in groups.values())
+    return [[f"{g}={options[i % len(options)]}" for g, options in groups.items()] for i in range(most)]
+
+
+@pytest.mark.parametrize("choice", covering_choices(), ids=" ".join)
+def test_every_option_composes_to_an_experiment(composed: Composer, choice: list[str]) -> None:
+    assert composed.compose(choice).experiment.views
+
+
+@pytest.mark.parametrize("view", ONE_VIEW)
+def test_one_view_goes_without_guidance_across_views(composed: Composer, view: str) -> None:
+    assert composed.compose([f"views={view}", "method=infonce"]).experiment.views == [view]
+
+
+def test_the_encoders_are_judged_on_other_datasets(composed: Composer) -> None:
+    given = ["scale=k400", "downstream=ucf101_hmdb51", "downstream.datasets.hmdb51.split=2"]
+    experiment = composed.compose(given).experiment
+    judged = [(dataset.name, dataset.split) for dataset in experiment.evaluated_datasets]
+    assert judged == [("ucf101", 1), ("hmdb51", 2)]
+    assert experiment.dataset.name == "k400"
+
+
+def assert_optim(optim: OptimConfig, kind: OptimKind, lr: float, decay: float, epochs: int) -> None:
+    assert (optim.kind, optim.lr, optim.weight_decay, optim.epochs) == (kind, lr, decay, epochs)
+    # 4 GPUs x 32 samples; divided by ten, twice, when the validation loss has stopped falling.
+    assert optim.batch_size == 128
+    assert optim.schedule is ScheduleKind.plateau
+
+
+def assert_paper(config: Config, *, queue: int, init: int, cross: int) -> None:
+    assert (config.clip.frames, config.clip.size, config.motion.size) == (32, 128, 128)
+    assert (config.backbone.arch, config.backbone.width) == (Arch.s3d, 1.0)
+    assert config.views == ["rgb", "mv"]
+    method = config.method
+    assert (method.variant, method.mining, method.k, method.init) == (
+        Variant.mvcgc,
+        Mining.intersection,
+        5,
+        True,
+    )
+    assert (method.queue, method.momentum, method.tau, method.dim) == (queue, 0.999, 0.07, 128)
+    assert_optim(config.init, OptimKind.adam, 1e-4, 1e-5, init)
+    assert_optim(config.cross, OptimKind.adam, 1e-4, 1e-5, cross)
+    assert_optim(config.downstream.linear, OptimKind.sgd, 1e-1, 1e-3, 100)
+    assert_optim(config.downstream.finetune, OptimKind.sgd, 1e-1, 1e-3, 500)
+    assert config.downstream.linear.momentum == 0.9
+    assert (config.downstream.test.crops, config.downstream.test.windows) == (10, 0)
+    augment = config.augment
+    assert (augment.area, augment.jitter) == ([0.2, 1.0], [0.4, 0.4, 0.4, 0.1])
+    chances = (augment.flip, augment.jitter_p, augment.grey_p, augment.blur_p, augment.same_time_p)
+    assert chances == (0.5, 0.8, 0.2, 0.5, 0.5)
+    resources = config.resources
+    assert (resources.init.ranks, resources.init.gpus, resources.cross.ranks) == (4, 1, 4)
+
+
+def test_scale_ucf101_is_the_paper(composed: Composer) -> None:
+    config = composed.compose(["scale=ucf101"])
+    assert_paper(config, queue=2048, init=300, cross=200)
+    assert config.dataset.kind is DatasetKind.ucf101
+    assert config.sweep.motion_sizes == [128, 64, 32]
+
+
+def test_scale_k400_is_the_paper(composed: Composer) -> None:
+    config = composed.compose(["scale=k400"])
+    assert_paper(config, queue=16384, init=200, cross=50)
+    assert config.dataset.kind is DatasetKind.k400
+
+
+def test_dataset_and_scale_choose_each_other_unless_both_are_given(composed: Composer) -> None:
+    both = composed.compose(["dataset=ucf101", "scale=demo"])
+    assert both.dataset.kind is DatasetKind.ucf101
+    assert both.clip == composed.compose([]).clip
+    assert composed.compose(["dataset=hmdb51", "scale=ucf101"]).cross.epochs == 200
+
+
+def test_a_folder_takes_a_few_steps_on_a_handful_of_files_and_evaluates_nothing(composed: Composer) -> None:
+    config = composed.compose(["dataset=folder", "dataset.root=/videos"])
+    assert config.dataset.root == "/videos"
+    assert config.init.batch_size == config.cross.batch_size <= 4
+    assert config.init.epochs <= 2
+    assert config.method.queue <= 16
+    assert config.downstream.tasks == []
+
+
+def test_a_folder_can_be_trained_on_in_earnest(composed: Composer) -> None:
+    config = composed.compose(["dataset=folder", "dataset.root=/videos", "scale=ucf101", "downstream=full"])
+    assert config.cross.epochs == 200
+    assert config.downstream.tasks == [Downstream.linear, Downstream.finetune, Downstream.retrieve]
+
+
+@pytest.mark.parametrize(
+    ("option", "variant", "differs"),
+    [
+        ("init", Variant.init, {}),
+        ("infonce", Variant.infonce, {}),
+        ("cmc", Variant.cmc, {}),
+        ("coclr", Variant.coclr, {"cycles": 2}),
+        ("mvcgc", Variant.mvcgc, {}),
+        ("mvcgc_union", Variant.mvcgc, {"mining": Mining.union}),
+        ("mvcgc_no_init", Variant.mvcgc, {"init": False}),
+        ("uber", Variant.uber, {}),
+    ],
+)
+def test_methods_differ_in_what_their_names_say(
+    composed: Composer, option: str, variant: Variant, differs: dict[str, object]
+) -> None:
+    default = composed.compose([]).method
+    assert composed.compose([f"method={option}"]).method == dataclasses.replace(
+        default, variant=variant, **differs
+    )
+
+
+def test_the_method_keeps_the_scales_queue(composed: Composer) -> None:
+    assert composed.compose(["method=coclr", "scale=k400"]).method.queue == 16384
+
+
+def test_root_and_data_follow_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mvcgc.config import compose
+
+    monkeypatch.setenv("MVCGC_ROOT", "/scratch/runs")
+    monkeypatch.setenv("MVCGC_DATA", "/data")
+    assert compose([]).root == "/scratch/runs"
+    assert compose([]).dataset.root == "/scratch/runs/data/demo"
+    assert compose(["scale=ucf101"]).dataset.root == "/data/ucf101"

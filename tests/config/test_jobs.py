@@ -1,0 +1,212 @@
+"""From jobs to the rows of tables."""
+
+import re
+from pathlib import Path
+
+import pytest
+from hydra import initialize_config_module
+from hydra.core.global_hydra import GlobalHydra
+
+from mvcgc.config import Composer, Jobs, TableRequest
+from mvcgc.errors import UserError
+from mvcgc.positives import Mining, Variant
+from mvcgc.tables import check_paper, paper_table
+
+
+def tables(composed: Composer, *jobs: str, single: bool = False) -> list[TableRequest]:
+    """The tables of jobs, each given as a line."""
+    return Jobs(composed, [job.split() for job in jobs], single).tables()
+
+
+def table(composed: Composer, *jobs: str, single: bool = False) -> TableRequest:
+    """The one table of jobs."""
+    (only,) = tables(composed, *jobs, single=single)
+    return only
+
+
+def names(request: TableRequest) -> list[str]:
+    return [row.name for row in request.rows]
+
+
+def assert_paper_agrees(request: TableRequest) -> None:
+    columns = [column.paper for column in request.spec.columns]
+    check_paper(request.spec.paper_table, columns, [row.paper for row in request.rows])
+
+
+def test_a_single_run_is_compared_with_its_initialisation(composed: Composer) -> None:
+    found = table(composed, "seed=3", single=True)
+    assert (found.name, found.scale, found.spec.baseline) == ("run", "demo", "Init.")
+    init, row = found.rows
+    assert (init.name, init.seed, init.experiment.method.variant) == ("Init.", 3, Variant.init)
+    assert (row.name, row.seed, row.experiment.method.variant) == ("MVCGC", 3, Variant.mvcgc)
+    # The same stages: nothing but the method differs.
+    assert init.experiment.init is row.experiment.init
+    stages = {(column.stage, column.metric) for column in found.spec.columns}
+    assert stages == {
+        *(("linear/demo", f"top1_{view}") for view in ("rgb", "mv", "both")),
+        *(("retrieve/demo", f"r1_{view}") for view in ("rgb", "mv", "both")),
+    }
+
+
+def test_a_single_run_is_named_after_what_was_given(composed: Composer) -> None:
+    assert names(table(composed, "method=cmc cross.lr=0.1 root=/x", single=True)) == [
+        "Init.",
+        "CMC [cross.lr=0.1]",
+    ]
+    assert names(table(composed, "name=mine method.k=3", single=True)) == ["Init.", "mine"]
+    assert names(table(composed, "method=init", single=True)) == ["Init."]
+
+
+def test_without_evaluation_the_loss_is_shown(composed: Composer) -> None:
+    found = table(composed, "downstream=none", single=True)
+    assert names(found) == ["MVCGC"]
+    assert [(column.stage, column.metric, column.better) for column in found.spec.columns] == [
+        ("cross", "loss", "lower"),
+        ("cross", "acc_rgb", "higher"),
+        ("cross", "acc_mv", "higher"),
+    ]
+
+
+def test_the_loss_ablation(composed: Composer) -> None:
+    found = table(composed, "sweeps=ablation_loss seed=0", "sweeps=ablation_loss seed=1")
+    assert (found.name, found.spec.baseline) == ("ablation_loss", "Init.")
+    first = found.rows[: len(found.rows) // 2]
+    assert [row.name for row in first] == [row.name for row in found.rows[len(first) :]]
+    assert {row.seed for row in first} == {0}
+    methods = {row.name: row.experiment.method for row in first}
+    assert {
+        name: (method.variant, method.mining, method.k, method.init) for name, method in methods.items()
+    } == {
+        "Init.": (Variant.init, Mining.intersection, 5, True),
+        "InfoNCE (continued)": (Variant.infonce, Mining.intersection, 5, True),
+        "CMC": (Variant.cmc, Mining.intersection, 5, True),
+        "CoCLR": (Variant.coclr, Mining.intersection, 5, True),
+        "MVCGC (k=5)": (Variant.mvcgc, Mining.intersection, 5, True),
+        "MVCGC (k=5, w/o init)": (Variant.mvcgc, Mining.intersection, 5, False),
+        "MVCGC (k=1)": (Variant.mvcgc, Mining.intersection, 1, True),
+        "MVCGC (k=10)": (Variant.mvcgc, Mining.intersection, 10, True),
+        "MVCGC (k=20)": (Variant.mvcgc, Mining.intersection, 20, True),
+        "MVCGC (k=5, union)": (Variant.mvcgc, Mining.union, 5, True),
+        "UberNCE (supervised)": (Variant.uber, Mining.intersection, 5, True),
+    }
+    assert_paper_agrees(found)
+    figures = paper_table("table3_pretraining_settings_ucf101").figures("retrieval_r1")
+    assert {row.name: figures[row.paper] for row in first if row.paper} == {
+        "Init.": 33.1,
+        "CoCLR": 53.8,
+        "MVCGC (k=5)": 60.8,
+        "MVCGC (k=5, w/o init)": 48.4,
+        "MVCGC (k=1)": 60.0,
+        "MVCGC (k=10)": 61.4,
+        "MVCGC (k=20)": 59.7,
+        "MVCGC (k=5, union)": 57.7,
+    }
+
+
+@pytest.mark.parametrize("scale", ["demo", "ucf101"])
+def test_the_resolution_ablation(composed: Composer, scale: str) -> None:
+    found = table(composed, f"sweeps=ablation_mv_resolution scale={scale}")
+    full, middle, small = composed.compose([f"scale={scale}"]).sweep.motion_sizes
+    assert full == composed.compose([f"scale={scale}"]).motion.size
+    assert min(full, middle, small) >= 32  # what the networks take at least
+    motions = [row.experiment.motion for row in found.rows]
+    assert [(motion.cell, motion.size) for motion in motions] == [
+        (8, full),
+        (16, full),
+        (32, full),
+        (8, middle),
+        (8, small),
+    ]
+    assert found.spec.baseline == found.rows[0].name == f"cell 8 px, input {full} px"
+    assert_paper_agrees(found)
+
+
+def test_columns_follow_the_dataset(composed: Composer) -> None:
+    sweep = composed.compose(["sweeps=ablation_loss", "dataset=hmdb51"]).sweep
+    assert {column.stage for column in sweep.columns} == {"linear/hmdb51", "retrieve/hmdb51"}
+
+
+def test_a_table_of_ones_own(composed: Composer) -> None:
+    jobs = [f"method={m} method.k={k} seed={s}" for m in ("cmc", "mvcgc") for k in (1, 5) for s in (0, 1)]
+    found = table(composed, *jobs)
+    assert list(dict.fromkeys(names(found))) == [
+        "CMC [method.k=1]",
+        "CMC [method.k=5]",
+        "MVCGC [method.k=1]",
+        "MVCGC [method.k=5]",
+    ]
+    assert len(found.rows) == 8
+    assert found.spec.baseline is None
+
+
+def test_two_sweeps_and_two_scales_are_tables_of_one_command(composed: Composer) -> None:
+    jobs = (
+        "sweeps=ablation_loss",
+        "sweeps=ablation_mv_resolution",
+        "sweeps=ablation_mv_resolution scale=ucf101",
+    )
+    found = [(one.name, one.scale) for one in tables(composed, *jobs)]
+    assert found == [
+        ("ablation_loss", "demo"),
+        ("ablation_mv_resolution", "demo"),
+        ("ablation_mv_resolution", "ucf101"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("jobs", "single", "line"),
+    [
+        (["sweeps=ablation_loss"], True, "sweeps=ablation_loss: a sweep has many rows, so it takes -m"),
+        (
+            ["sweeps=ablation_loss method.k=3"],
+            False,
+            "row 'MVCGC (k=5)' of ablation_loss: method.k=3 contradicts method.k=5",
+        ),
+        (
+            ["sweeps=ablation_loss method=cmc"],
+            False,
+            "row 'Init.' of ablation_loss: method=cmc contradicts method=init",
+        ),
+        (
+            ["sweeps=ablation_mv_resolution scale=ucf101 downstream.views=[flow]"],
+            False,
+            "row 'cell 8 px, input 128 px' of ablation_mv_resolution: downstream.views=[flow]: flow",
+        ),
+        (["seed=1", "seed=1"], False, "the table run has the row 'MVCGC' with seed=1 twice"),
+        (["root=a", "root=b"], False, "root has several values"),
+    ],
+)
+def test_mistakes(composed: Composer, jobs: list[str], single: bool, line: str) -> None:
+    with pytest.raises(UserError, match=f"^{re.escape(line)}"):
+        tables(composed, *jobs, single=single)
+
+
+def test_what_a_row_sets_may_be_said_again(composed: Composer) -> None:
+    short = "sweeps=ablation_mv_resolution scale=demo motion.size=48 sweep.motion_sizes=[48,48,48]"
+    with pytest.raises(UserError, match=r"has the row .* twice"):  # and nothing about a contradiction
+        tables(composed, short)
+
+
+def test_mistakes_in_a_sweep_file_name_the_file(tmp_path: Path) -> None:
+    folder = tmp_path / "sweeps"
+    folder.mkdir()
+    start = "# @package _global_\nsweep:\n"
+    (folder / "typo.yaml").write_text(f"{start}  rowz: []\n")
+    (folder / "empty.yaml").write_text(f"{start}  title: nothing\n")
+    (folder / "base.yaml").write_text(
+        f"{start}  baseline: none\n  rows: [{{name: a}}, {{name: b, overrides: [seed=1]}}]\n"
+    )
+    (folder / "wrong.yaml").write_text(f"{start}  rows: [{{name: a, overrides: [metod=cmc]}}]\n")
+    lines = {
+        "typo": "in sweeps/typo.yaml: there is no key sweep.rowz: did you mean sweep.rows?",
+        "empty": "sweeps=empty: its file lists no rows under sweep.rows",
+        "base": "sweep.baseline=none: no row of base has this name",
+        "wrong": "row 'a' of wrong: there is no key metod: did you mean method?",
+    }
+    with initialize_config_module("mvcgc.conf", version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        loader.get_search_path().prepend("test", f"file://{tmp_path}")
+        fresh = Composer(type(loader)(loader.get_search_path()))
+        for sweep, line in lines.items():
+            with pytest.raises(UserError, match=f"^{re.escape(line)}$"):
+                tables(fresh, f"sweeps={sweep}")

@@ -1,0 +1,108 @@
+"""A root of runs whose stages are played by ``stub_stage.py``."""
+
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import uuid
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rows import make_graph, make_row
+
+from mvcgc.launch import LineView, Machine, Report, execute
+from mvcgc.plan import Graph
+
+STUB = Path(__file__).with_name("stub_stage.py")
+
+
+@dataclass
+class Stubs:
+    """Behaviours in, events out."""
+
+    root: Path
+
+    @property
+    def command(self) -> list[str]:
+        """What `execute` starts for a rank."""
+        return [sys.executable, str(STUB), str(self.root)]
+
+    def behave(self, **behaviour: dict[str, Any]) -> None:
+        """By the name of a stage, ``_`` for its slash and ``any`` for all others."""
+        named = {"*" if key == "any" else key.replace("_", "/"): value for key, value in behaviour.items()}
+        (self.root / "behaviour.json").write_text(json.dumps(named))
+
+    def run(self, graph: Graph, cores: int = 8, gpus: tuple[str, ...] = ()) -> tuple[Report, str]:
+        """Execute and return what was printed, too."""
+        said = StringIO()
+        view = LineView(graph, Console(file=said))
+        report = execute(graph, self.root, machine=Machine(cores, gpus), view=view, command=self.command)
+        return report, said.getvalue()
+
+    def events(self, what: str | None = None) -> list[dict[str, Any]]:
+        """What the stubs did, in order."""
+        path = self.root / "events"
+        lines = path.read_text().splitlines() if path.exists() else []
+        found = [json.loads(line) for line in lines]
+        return [event for event in found if what in (None, event["what"])]
+
+    def started(self) -> list[str]:
+        """Names of the stages that rank 0 started, in order."""
+        return [event["stage"] for event in self.events("start") if event["rank"] == 0]
+
+    def locks(self) -> list[Path]:
+        """Locks that somebody holds."""
+        return list((self.root / "stages").rglob("lock"))
+
+
+def _execute(root: Path, ks: list[int], output: Path) -> None:
+    with output.open("w", buffering=1) as said:
+        graph = make_graph([make_row(method__k=k) for k in ks])
+        view = LineView(graph, Console(file=said), every_s=0.5)
+        command = Stubs(root).command
+        report = execute(graph, root, purpose="other", machine=Machine(8), view=view, command=command)
+    sys.exit(report.exit_code)
+
+
+class Executor:
+    """An execution in a process of its own, of one row for each of ``ks``.
+
+    It is forked off a server that has imported everything: only the first one takes seconds to start.
+    """
+
+    def __init__(self, stubs: Stubs, ks: list[int]) -> None:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["mvcgc.launch"])
+        self._output = stubs.root / f"said-{uuid.uuid4().hex}"
+        self._process = context.Process(target=_execute, args=(stubs.root, ks, self._output))
+        self._process.start()
+
+    @property
+    def pid(self) -> int:
+        """The process's number."""
+        assert self._process.pid is not None
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.is_alive()
+
+    @property
+    def said(self) -> str:
+        """What it has printed so far."""
+        return self._output.read_text() if self._output.exists() else ""
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        os.kill(self.pid, number)
+
+    def wait(self) -> int:
+        """Its exit code, once it has ended."""
+        self._process.join(60)
+        assert self._process.exitcode is not None, f"still running, and said: {self.said}"
+        return self._process.exitcode

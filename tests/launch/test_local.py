@@ -1,0 +1,317 @@
+import os
+import re
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from rows import finish, make_graph, make_manifest, make_row
+from stubs import Executor, Stubs
+
+from mvcgc.errors import UserError
+from mvcgc.journal import Status, read
+from mvcgc.launch import ranks as ranks_module
+from mvcgc.plan import Graph, Resources, State, stage_state
+from mvcgc.positives import Variant
+from mvcgc.stages.spec import Runtime
+
+
+@pytest.fixture
+def stubs(tmp_path: Path) -> Stubs:
+    stubs = Stubs(tmp_path)
+    stubs.behave()
+    return stubs
+
+
+def wait_for(condition: object, what: str, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def of(graph: Graph, name: str, row: int = 0) -> str:
+    return graph.rows[row].stages[name].id
+
+
+def test_runs_a_row_in_order_and_only_once(stubs: Stubs) -> None:
+    graph = make_graph([make_row()])
+    report, said = stubs.run(graph)
+    assert report.exit_code == 0
+    assert report.done == report.ran == set(graph.stages)
+    order = stubs.started()
+    assert sorted(order[:2]) == ["init/mv", "init/rgb"]
+    assert order[2] == "cross"
+    assert sorted(order[3:]) == ["linear/tiny", "retrieve/tiny"]
+    ends = {event["stage"]: event["time"] for event in stubs.events("end")}
+    starts = {event["stage"]: event["time"] for event in stubs.events("start")}
+    assert max(ends["init/rgb"], ends["init/mv"]) < starts["cross"]
+    assert stubs.locks() == []
+    assert "init/rgb starts (1 core)" in said
+    assert re.search(r"\[5/5\] (linear|retrieve)/tiny done in \d+ s: loss 0.5\n$", said)
+    again, said = stubs.run(graph)
+    assert (again.exit_code, again.ran, said) == (0, set(), "")
+    assert len(stubs.started()) == 5
+
+
+def test_keeps_within_the_cores_and_uses_them(stubs: Stubs) -> None:
+    stubs.behave(any={"seconds": 0.4})
+    resources = Resources(cross=Runtime(cpus=2))
+    graph = make_graph([make_row(method__k=k, resources=resources, init__lr=k / 100) for k in (1, 2)])
+    report, _ = stubs.run(graph, cores=2)
+    assert report.exit_code == 0
+    events = sorted(stubs.events(), key=lambda event: float(event["time"]))
+    busy, most = 0, 0
+    for event in events:
+        cores = int(event["threads"])
+        assert cores == (2 if event["stage"] == "cross" else 1)
+        busy += cores if event["what"] == "start" else -cores
+        most = max(most, busy)
+    assert most == 2
+
+
+def test_a_stage_larger_than_the_machine_runs_alone(stubs: Stubs) -> None:
+    stubs.behave(any={"seconds": 0.2})
+    resources = Resources(init=Runtime(cpus=8))
+    report, _ = stubs.run(make_graph([make_row(resources=resources)]), cores=2)
+    assert report.exit_code == 0
+    first, second = (event for event in stubs.events("start") if event["stage"].startswith("init"))
+    assert second["time"] - first["time"] > 0.2
+
+
+def test_gives_each_stage_its_own_gpus(stubs: Stubs) -> None:
+    stubs.behave(any={"seconds": 0.3})
+    resources = Resources(cross=Runtime(ranks=2, gpus=1))
+    graph = make_graph([make_row(resources=resources)])
+    report, said = stubs.run(graph, gpus=("4", "7"))
+    assert report.exit_code == 0
+    gpus = {event["stage"]: event["gpus"] for event in stubs.events("start")}
+    assert {gpus["init/rgb"], gpus["init/mv"]} == {"4", "7"}, "device auto takes a GPU where there is one"
+    assert sorted(gpus["cross"].split(",")) == ["4", "7"]
+    assert [event["world"] for event in stubs.events("start") if event["stage"] == "cross"] == ["2", "2"]
+    assert "cross starts (2 ranks on 2 cores, GPU " in said
+
+
+def test_refuses_gpus_that_are_not_there(stubs: Stubs) -> None:
+    graph = make_graph([make_row(resources=Resources(cross=Runtime(ranks=2, gpus=1)))])
+    with pytest.raises(UserError, match=r"stage cross asks for 2 GPUs and this machine has 1"):
+        stubs.run(graph, gpus=("0",))
+    assert stubs.started() == []
+
+
+def test_a_failure_blocks_only_what_builds_on_it(stubs: Stubs) -> None:
+    stubs.behave(init_mv={"exit": 1, "reason": "NaN at step 3"})
+    graph = make_graph([make_row(), make_row("rgb", views=["rgb"], method__variant=Variant.init)])
+    report, said = stubs.run(graph)
+    assert report.exit_code == 1
+    assert set(report.failed) == {of(graph, "init/mv")}
+    assert report.failed[of(graph, "init/mv")].reason == "NaN at step 3"
+    assert set(report.blocked) == {of(graph, name) for name in ("cross", "linear/tiny", "retrieve/tiny")}
+    assert {stage.id for stage in graph.rows[1].stages.values()} <= report.done
+    log = graph.rows[0].stages["init/mv"].folder(stubs.root).log(1, 0)
+    assert f"init/mv FAILED: NaN at step 3 (log: {log})" in said
+    assert log.read_text() == "init/mv rank 0: here I am\ninit/mv went wrong\n"
+    assert "1 failed, 3 blocked by that: the same command runs just these again" in said
+    stubs.behave()
+    before = len(stubs.started())
+    report, _ = stubs.run(graph)
+    assert report.exit_code == 0
+    assert stubs.started()[before:] == ["init/mv", "cross", *stubs.started()[before + 2 :]]
+    assert len(stubs.started()) == before + 4
+
+
+def test_done_means_done_whatever_the_exit_code(stubs: Stubs) -> None:
+    stubs.behave(init_rgb={"exit": 1, "done": True}, init_mv={"exit": 0, "done": False})
+    graph = make_graph([make_row()])
+    report, _ = stubs.run(graph)
+    assert of(graph, "init/rgb") in report.done
+    assert report.failed[of(graph, "init/mv")].reason == "its ranks ended well, but it has no valid DONE.json"
+
+
+def test_a_failure_without_words_is_told_by_the_log(stubs: Stubs) -> None:
+    stubs.behave(init_mv={"exit": 1})
+    graph = make_graph([make_row()])
+    report, _ = stubs.run(graph)
+    reason = "rank 0 exited with code 1: init/mv went wrong"
+    assert report.failed[of(graph, "init/mv")].reason == reason
+    found = stage_state(graph.rows[0].stages["init/mv"].folder(stubs.root))
+    assert (found.state, found.detail) == (State.FAILED, reason)
+
+
+def test_a_dead_rank_takes_the_others_with_it(stubs: Stubs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranks_module, "LAST_WORDS_S", 0.3)
+    stubs.behave(cross={"kill": True, "ranks": [1]})
+    graph = make_graph([make_row(resources=Resources(cross=Runtime(ranks=2)))])
+    started = time.monotonic()
+    report, _ = stubs.run(graph)
+    assert time.monotonic() - started < 30
+    failure = report.failed[of(graph, "cross")]
+    assert failure.reason == "rank 1 was killed by SIGKILL, perhaps for want of memory"
+    folder = graph.rows[0].stages["cross"].folder(stubs.root)
+    assert failure.log == folder.log(1, 1)
+    assert read(folder.journal).progress.status is Status.FAILED
+    pids = [event["pid"] for event in stubs.events("start") if event["stage"] == "cross"]
+    assert len(pids) == 2
+    assert not any(alive(pid) for pid in pids)
+    assert stubs.locks() == []
+
+
+def test_an_interrupted_stage_is_taken_up_again(stubs: Stubs) -> None:
+    stubs.behave(init_rgb={"exit": 3, "once": True})
+    graph = make_graph([make_row()])
+    report, said = stubs.run(graph)
+    assert report.exit_code == 0
+    attempts = [event["attempt"] for event in stubs.events("start") if event["stage"] == "init/rgb"]
+    assert attempts == [1, 2]
+    assert "init/rgb starts from step 7 (1 core, attempt 2)" in said
+
+
+def test_an_ever_interrupted_stage_fails_in_the_end(stubs: Stubs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mvcgc.launch.local.MAX_RESUMES", 2)
+    stubs.behave(init_rgb={"exit": 3})
+    graph = make_graph([make_row()])
+    report, _ = stubs.run(graph)
+    assert report.failed[of(graph, "init/rgb")].reason == "it was interrupted again and again"
+    assert stubs.started().count("init/rgb") == 3
+
+
+def test_a_damaged_parent_is_made_again(stubs: Stubs) -> None:
+    graph = make_graph([make_row()])
+    stages = graph.rows[0].stages
+    for name in ("init/rgb", "init/mv"):
+        finish(stages[name], stubs.root)
+    (stages["init/mv"].folder(stubs.root).path / "encoder.pt").write_bytes(b"weightz")  # of the same size
+    report, said = stubs.run(graph)
+    assert report.exit_code == 0
+    assert stubs.started()[:2] == ["init/mv", "cross"]
+    assert "init/mv is damaged and will run again" in said
+
+
+def test_what_is_not_needed_does_not_run(stubs: Stubs) -> None:
+    graph = make_graph([make_row()])
+    for name in ("linear/tiny", "retrieve/tiny"):
+        finish(graph.rows[0].stages[name], stubs.root)
+    report, _ = stubs.run(graph)
+    assert (report.exit_code, stubs.started()) == (0, [])
+
+
+def test_an_unscanned_dataset_cannot_be_run(stubs: Stubs) -> None:
+    with pytest.raises(AssertionError, match="tiny has not been scanned"):
+        stubs.run(make_graph([make_row()], tiny=None))
+
+
+def test_nothing_is_left_behind_when_the_executor_itself_fails(
+    stubs: Stubs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stubs.behave(any={"seconds": 60})
+
+    def explode(*_: object) -> None:
+        if stubs.started() and len(stubs.started()) == 2:
+            raise ZeroDivisionError
+
+    monkeypatch.setattr("mvcgc.launch.views.LineView.overall", explode)
+    with pytest.raises(ZeroDivisionError):
+        stubs.run(make_graph([make_row()]))
+    assert not any(alive(event["pid"]) for event in stubs.events("start"))
+    assert stubs.locks() == []
+
+
+class TestStopping:
+    def test_ctrl_c_saves_and_the_same_command_goes_on(self, stubs: Stubs) -> None:
+        stubs.behave(init_rgb={"seconds": 60}, init_mv={"seconds": 60})
+        executor = Executor(stubs, ks=[5])
+        wait_for(lambda: len(stubs.started()) == 2, "both initialisations start")
+        executor.send(signal.SIGINT)
+        assert executor.wait() == 130
+        assert "waiting for checkpoints" in executor.said
+        assert "stopped; the same command goes on from here" in executor.said
+        assert {event["stage"] for event in stubs.events("stopped")} == {"init/rgb", "init/mv"}
+        assert stubs.locks() == []
+        stubs.behave()
+        graph = make_graph([make_row()])
+        report, said = stubs.run(graph)
+        assert report.exit_code == 0
+        assert "init/rgb starts from step 7" in said
+
+    def test_a_second_ctrl_c_kills(self, stubs: Stubs) -> None:
+        stubs.behave(any={"seconds": 60, "stubborn": True})
+        executor = Executor(stubs, ks=[5])
+        wait_for(lambda: len(stubs.started()) == 2, "both initialisations start")
+        executor.send(signal.SIGTERM)
+        time.sleep(0.5)
+        assert executor.running
+        executor.send(signal.SIGTERM)
+        assert executor.wait() == 128 + signal.SIGTERM
+        assert not any(alive(event["pid"]) for event in stubs.events("start"))
+        assert stubs.locks() == []
+        stage = make_graph([make_row()]).rows[0].stages["init/rgb"]
+        assert read(stage.folder(stubs.root).journal).progress.status is Status.INTERRUPTED
+
+    def test_a_killed_executor_takes_its_ranks_along_and_its_locks_can_be_had(self, stubs: Stubs) -> None:
+        stubs.behave(any={"seconds": 60})
+        executor = Executor(stubs, ks=[5])
+        wait_for(lambda: len(stubs.started()) == 2, "both initialisations start")
+        executor.send(signal.SIGKILL)
+        executor.wait()
+        wait_for(lambda: len(stubs.events("stopped")) == 2, "the ranks see that they are alone")
+        stubs.behave()
+        report, said = stubs.run(make_graph([make_row()]))
+        assert report.exit_code == 0
+        assert "init/rgb starts from step 7 (1 core, attempt 2)" in said
+
+
+class TestTwoExecutors:
+    def test_share_every_stage_exactly_once(self, stubs: Stubs) -> None:
+        stubs.behave(any={"seconds": 0.3})
+        executors = [Executor(stubs, ks=ks) for ks in ([1, 5], [5, 10])]
+        assert [executor.wait() for executor in executors] == [0, 0]
+        ids = [event["id"] for event in stubs.events("start")]
+        assert len(ids) == len(set(ids)) == 2 + 3 * 3
+        assert stubs.locks() == []
+
+    def test_a_failure_is_not_tried_twice(self, stubs: Stubs) -> None:
+        stubs.behave(init_rgb={"seconds": 2.5, "exit": 1, "reason": "NaN at step 3"})
+        first = Executor(stubs, ks=[5])
+        wait_for(lambda: "init/rgb" in stubs.started(), "the first starts")
+        graph = make_graph([make_row()])
+        report, said = stubs.run(graph)
+        assert first.wait() == report.exit_code == 1
+        assert report.failed[of(graph, "init/rgb")].reason == "NaN at step 3"
+        assert stubs.started().count("init/rgb") == 1
+        assert "init/rgb is awaited: run by process" in said
+        assert "for other" in said
+
+    def test_what_one_gives_up_the_other_takes_up(self, stubs: Stubs) -> None:
+        stubs.behave(init_rgb={"seconds": 60, "once": True})
+        first = Executor(stubs, ks=[5])
+        wait_for(lambda: "init/rgb" in stubs.started(), "the first starts")
+        second = Executor(stubs, ks=[5])
+        wait_for(lambda: "init/rgb is awaited" in second.said, "the second waits")
+        first.send(signal.SIGINT)
+        assert (first.wait(), second.wait()) == (130, 0)
+        assert "init/rgb was given up by who ran it" in second.said
+        assert "init/rgb starts from step 7" in second.said
+
+
+def test_ranks_do_not_inherit_the_terminals_ctrl_c(stubs: Stubs) -> None:
+    stubs.behave(any={"seconds": 0.5})
+    executor = Executor(stubs, ks=[5])
+    wait_for(lambda: len(stubs.started()) == 2, "both initialisations start")
+    groups = {os.getpgid(event["pid"]) for event in stubs.events("start")}
+    assert os.getpgid(executor.pid) not in groups
+    assert len(groups) == 2
+    assert executor.wait() == 0
+
+
+def test_of_an_unlabelled_dataset_only_the_pretraining_runs(stubs: Stubs) -> None:
+    graph = make_graph([make_row()], tiny=make_manifest(classes=0))
+    report, _ = stubs.run(graph)
+    assert report.exit_code == 0
+    assert stubs.started()[2:] == ["cross"]

@@ -1,0 +1,438 @@
+import dataclasses
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rows import make_experiment, make_graph, make_manifest, make_row
+
+from mvcgc.data.prepare import DatasetConfig, DatasetKind
+from mvcgc.errors import UserError
+from mvcgc.identity import EXCLUDED, fingerprint
+from mvcgc.plan import Experiment, Graph, Resources, Row, dataset_needs
+from mvcgc.positives import Mining, Variant
+from mvcgc.stages import CODE_VERSION
+from mvcgc.stages.spec import Downstream, Runtime
+
+
+def names(graph: Graph, row: int = 0) -> dict[str, list[str]]:
+    """Names of a row's stages, each with its parents' names by view."""
+    return {
+        name: [f"{view}={parent.name}" for view, parent in stage.parents.items()]
+        for name, stage in graph.rows[row].stages.items()
+    }
+
+
+def shared_names(first: Row, second: Row) -> set[str]:
+    graph = make_graph([first, second])
+    one, two = (planned.stages for planned in graph.rows)
+    return {name for name in one if name in two and one[name] is two[name]}
+
+
+ALL = {"init/rgb", "init/mv", "cross", "linear/tiny", "retrieve/tiny"}
+
+
+class TestStagesOfARow:
+    def test_two_stages_of_pretraining_then_evaluation(self) -> None:
+        assert names(make_graph([make_row()])) == {
+            "init/rgb": [],
+            "init/mv": [],
+            "cross": ["rgb=init/rgb", "mv=init/mv"],
+            "linear/tiny": ["rgb=cross", "mv=cross"],
+            "retrieve/tiny": ["rgb=cross", "mv=cross"],
+        }
+
+    def test_initialisation_alone(self) -> None:
+        assert names(make_graph([make_row(method__variant=Variant.init, method__init=False)])) == {
+            "init/rgb": [],
+            "init/mv": [],
+            "linear/tiny": ["rgb=init/rgb", "mv=init/mv"],
+            "retrieve/tiny": ["rgb=init/rgb", "mv=init/mv"],
+        }
+
+    def test_without_initialisation(self) -> None:
+        assert names(make_graph([make_row(method__init=False, downstream__tasks=[Downstream.finetune])])) == {
+            "cross": [],
+            "finetune/tiny": ["rgb=cross", "mv=cross"],
+        }
+
+    def test_one_view_judged_on_another_dataset(self) -> None:
+        other = DatasetConfig(kind=DatasetKind.folder, name="other", root="/other")
+        row = make_row(
+            downstream__datasets={"a": other},
+            downstream__views=["mv"],
+            downstream__tasks=[Downstream.retrieve],
+        )
+        graph = make_graph([row], other=make_manifest("other", videos=60))
+        assert names(graph)["retrieve/other"] == ["mv=cross"]
+        assert graph.rows[0].stages["retrieve/other"].dataset.digest == make_manifest("other", 60).digest
+
+    def test_a_dataset_without_classes_is_not_evaluated(self) -> None:
+        graph = make_graph([make_row()], tiny=make_manifest(classes=0))
+        assert set(names(graph)) == {"init/rgb", "init/mv", "cross"}
+        assert graph.notes == ["tiny has no classes: nothing is evaluated on it"]
+
+    def test_parents_come_before_children(self) -> None:
+        graph = make_graph([make_row(seed=seed, method__k=k) for seed in (0, 1) for k in (1, 5)])
+        seen: set[str] = set()
+        for key, stage in graph.stages.items():
+            assert {parent.id for parent in stage.parents.values()} <= seen
+            seen.add(key)
+        assert all(
+            stage in graph.children[parent.id]
+            for stage in graph.stages.values()
+            for parent in stage.parents.values()
+        )
+
+    def test_what_a_stage_is_told_on_disk(self, tmp_path: Path) -> None:
+        resources = Resources(cross=Runtime(ranks=2, cpus=3, workers=1))
+        graph = make_graph([make_row(resources=resources)])
+        stages = graph.rows[0].stages
+        config = stages["cross"].config(tmp_path)
+        assert config.parents == {
+            view: str(tmp_path / "stages" / stages[f"init/{view}"].id) for view in ("rgb", "mv")
+        }
+        assert (config.name, config.kind, config.fingerprint) == (
+            "cross",
+            "pretrain",
+            stages["cross"].fingerprint,
+        )
+        assert (config.runtime.ranks, config.runtime.cpus, stages["cross"].cores) == (2, 3, 6)
+        assert Path(config.runtime.manifest).parent == tmp_path / "manifests"
+        assert config.spec["method"]["variant"] == "mvcgc"
+        told = stages["init/rgb"].config(tmp_path).spec
+        assert told["method"] == {**config.spec["method"], "variant": "infonce"}
+        assert (told["motion"], told["views"], config.spec["motion"]["cell"]) == (None, ["rgb"], 8)
+        assert stages["retrieve/tiny"].config(tmp_path).spec["optim"] is None
+
+
+class TestSharing:
+    @pytest.mark.parametrize(
+        ("change", "shared"),
+        [
+            ({}, ALL),
+            ({"method__k": 1}, {"init/rgb", "init/mv"}),
+            ({"method__mining": Mining.union}, {"init/rgb", "init/mv"}),
+            ({"method__variant": Variant.cmc}, {"init/rgb", "init/mv"}),
+            ({"cross__epochs": 2}, {"init/rgb", "init/mv"}),
+            ({"init__epochs": 2}, set()),
+            ({"method__tau": 0.1}, set()),
+            ({"seed": 1}, set()),
+            ({"motion__cell": 16}, {"init/rgb"}),
+            ({"downstream__test": None}, {"init/rgb", "init/mv", "cross"}),
+            ({"downstream__linear": None}, ALL - {"linear/tiny"}),
+            ({"downstream__views": ["rgb"]}, {"init/rgb", "init/mv", "cross"}),
+            ({"method__variant": Variant.init}, {"init/rgb", "init/mv"}),
+        ],
+    )
+    def test_rows_share_what_their_difference_does_not_reach(
+        self, change: dict[str, Any], shared: set[str]
+    ) -> None:
+        downstream = make_experiment().downstream
+        if "downstream__test" in change:
+            change = {"downstream__test": dataclasses.replace(downstream.test, crops=1)}
+        if "downstream__linear" in change:
+            change = {"downstream__linear": dataclasses.replace(downstream.linear, lr=0.7)}
+        assert shared_names(make_row(), make_row("other", **change)) == shared
+
+    def test_the_first_row_decides_what_a_shared_stage_runs_with(self) -> None:
+        rows = [make_row(resources=Resources(init=Runtime(workers=n))) for n in (3, 4)]
+        graph = make_graph(rows)
+        assert {stage.runtime.workers for stage in graph.stages.values() if stage.kind == "pretrain"} == {
+            0,
+            3,
+        }
+        assert len(graph.stages) == 5
+
+    def test_of_the_users_of_a_stage(self) -> None:
+        graph = make_graph([make_row("a"), make_row("b", method__k=1)])
+        stages = graph.rows[0].stages
+        assert [row.name for row in graph.users[stages["init/rgb"].id]] == ["a", "b"]
+        assert [row.name for row in graph.users[stages["cross"].id]] == ["a"]
+
+
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted names and values of the scalars and lists within nested dataclasses."""
+    for field in dataclasses.fields(value):
+        inner, name = getattr(value, field.name), f"{path}{field.name}"
+        if dataclasses.is_dataclass(inner):
+            yield from leaves(inner, f"{name}.")
+        else:
+            yield name, inner
+
+
+def changed(value: Any) -> list[Any]:
+    """Other values of the same sort, some of which a configuration may accept."""
+    if isinstance(value, bool):
+        return [not value]
+    if isinstance(value, Enum):
+        return [other for other in type(value) if other is not value]
+    if isinstance(value, int):
+        return [value + 1, value * 2, value + 8, value - 1, 1]
+    if isinstance(value, float):
+        return [value * 0.9 + 0.01]
+    if isinstance(value, str):
+        return [value + "x"]
+    assert isinstance(value, list)
+    return [[0.5 * item for item in value]]
+
+
+def with_leaf(value: Any, path: str, leaf: Any) -> Any:
+    name, _, rest = path.partition(".")
+    return dataclasses.replace(value, **{name: with_leaf(getattr(value, name), rest, leaf) if rest else leaf})
+
+
+COMPONENTS = ("dataset", "clip", "motion", "augment", "backbone", "method", "init", "cross", "seed")
+
+
+def changeable() -> Iterator[str]:
+    experiment = make_experiment()
+    for path, _ in leaves(experiment):
+        if path.split(".")[0] in COMPONENTS:
+            yield path
+    for name in ("linear", "finetune", "test"):
+        for path, _ in leaves(getattr(experiment.downstream, name)):
+            yield f"downstream.{name}.{path}"
+    yield from ("downstream.draws", "downstream.dropout")
+
+
+def value_at(experiment: Any, path: str) -> Any:
+    for name in path.split("."):
+        experiment = getattr(experiment, name)
+    return experiment
+
+
+class TestFingerprints:
+    @pytest.mark.parametrize("path", list(dict.fromkeys(changeable())))
+    def test_every_field_counts_unless_it_is_excluded(self, path: str) -> None:
+        """Whoever adds a field to a component gets it into the fingerprint without doing anything."""
+        experiment = make_experiment(downstream__tasks=list(Downstream))
+        before = {stage.id for stage in make_graph([Row("a", experiment, Resources())]).stages.values()}
+        excluded = any(path == key or path.startswith(f"{key}.") for key in EXCLUDED)
+        for other in changed(value_at(experiment, path)):
+            try:
+                row = Row("a", with_leaf(experiment, path, other), Resources())
+                after = {stage.id for stage in make_graph([row]).stages.values()}
+            except UserError:
+                continue
+            if path != "dataset.name":  # it is in the names of stages
+                assert (after == before) is excluded
+            return
+        pytest.fail(f"no other value of {path} is accepted: extend `changed`")
+
+    def test_excluded_keys_exist(self) -> None:
+        for key in EXCLUDED:
+            value_at(make_experiment(), key)
+
+    def test_a_dataset_of_another_name_or_place_is_the_same(self) -> None:
+        first, second = (
+            make_graph(
+                [make_row(dataset__name=name, dataset__root=f"/{name}")], x=make_manifest(), y=make_manifest()
+            )
+            for name in ("x", "y")
+        )
+        for name in ("init/rgb", "init/mv", "cross"):
+            assert first.rows[0].stages[name].fingerprint == second.rows[0].stages[name].fingerprint
+
+    def test_the_content_of_the_dataset_counts(self) -> None:
+        first, second = (make_graph([make_row()], tiny=make_manifest(videos=n)) for n in (40, 44))
+        assert not set(first.stages) & set(second.stages)
+
+    @pytest.mark.parametrize("variant", list(Variant))
+    def test_equal_the_plain_definition(self, variant: Variant) -> None:
+        graph = make_graph(
+            [
+                make_row(method__variant=variant, seed=seed, downstream__tasks=list(Downstream))
+                for seed in (0, 1)
+            ]
+        )
+        for stage in graph.stages.values():
+            config = stage.config(Path("/root"))
+            parents = [stage.parents[view].fingerprint for view in sorted(stage.parents)]
+            expected = fingerprint(
+                stage.name, CODE_VERSION[stage.kind], config.spec, config.dataset_digest, parents
+            )
+            assert stage.fingerprint == expected
+
+
+class TestCost:
+    def test_counts_epochs_videos_and_learning_networks(self) -> None:
+        graph = make_graph([make_row(downstream__tasks=list(Downstream))])
+        costs = {name: stage.cost for name, stage in graph.rows[0].stages.items()}
+        # 20 videos to pre-train on, 2 of them validation of what is fitted downstream.
+        assert costs["init/rgb"].clip_epochs == 30 * 20
+        assert costs["cross"].clip_epochs == 20 * 20 * 2
+        assert costs["cross"].network_epochs == 20 * 2
+        assert costs["linear/tiny"].clip_epochs == 0
+        assert costs["finetune/tiny"].clip_epochs == 5 * 18 * 2
+        assert costs["retrieve/tiny"].clip_epochs == 0
+
+    def test_views_that_take_turns_learn_one_at_a_time(self) -> None:
+        graph = make_graph([make_row(method__variant=Variant.coclr)])
+        assert graph.rows[0].stages["cross"].cost.network_epochs == 20
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"views": ["rgb", "sound"]}, r"views=.*sound"),
+            ({"views": ["rgb", "rgb"]}, "different views"),
+            ({"downstream__views": ["flow"]}, "downstream.views=.*not trained"),
+        ],
+    )
+    def test_of_parts_that_do_not_go_together(self, change: dict[str, Any], message: str) -> None:
+        with pytest.raises(UserError, match=message):
+            make_experiment(**change)
+
+    def test_sizes_count_only_where_they_are_used(self) -> None:
+        assert make_graph([make_row(views=["rgb"], motion__size=24, method__variant=Variant.infonce)])
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"init__batch_size": 21}, "init.batch_size=21: larger than the 20 videos"),
+            ({"cross__batch_size": 21}, "cross.batch_size=21: larger than the 20 videos"),
+            ({"cross__accumulate": 3}, "cross.batch_size=8 .* cross.accumulate=3"),
+            ({"views": ["rgb"]}, "method.variant=mvcgc compares two views"),
+            ({"clip__frames": 4}, "clip.frames=4"),
+            ({"clip__size": 24}, "clip.size=24"),
+            ({"motion__size": 24}, "motion.size=24"),
+            ({"method__variant": Variant.coclr, "method__cycles": 11}, "cross.epochs=20"),
+        ],
+    )
+    def test_of_what_no_stage_could_do_before_anything_starts(
+        self, change: dict[str, Any], message: str
+    ) -> None:
+        with pytest.raises(UserError, match=message):
+            make_graph([make_row(**change)])
+
+    def test_of_a_batch_larger_than_what_is_fitted(self) -> None:
+        linear = dataclasses.replace(make_experiment().downstream.linear, batch_size=19)
+        with pytest.raises(UserError, match=r"downstream.linear.batch_size=19: larger than the 18 videos"):
+            make_graph([make_row(downstream__linear=linear)])
+
+    def test_of_ranks_that_cannot_share_a_batch(self) -> None:
+        with pytest.raises(UserError, match=r"init\.batch_size=8 .* 3 ranks"):
+            make_graph([make_row(resources=Resources(init=Runtime(ranks=3)))])
+
+    @pytest.mark.parametrize(
+        ("without", "message"),
+        [
+            ("train", r"linear\.batch_size=8: larger than the 0|training split of tiny has no usable video"),
+            ("test", "test split of tiny has no usable video"),
+            ("val", r"init\.schedule=plateau: tiny has 0 validation videos for 1 ranks; use cosine"),
+        ],
+    )
+    def test_of_a_dataset_without_a_part(self, without: str, message: str) -> None:
+        with pytest.raises(UserError, match=message):
+            make_graph(
+                [make_row(init__batch_size=1, cross__batch_size=1)], tiny=make_manifest(without=without)
+            )
+
+    def test_of_supervision_without_labels(self) -> None:
+        row = make_row(method__variant=Variant.uber)
+        with pytest.raises(UserError, match=r"method\.variant=uber: it learns from labels and tiny has none"):
+            make_graph([row], tiny=make_manifest(classes=0))
+
+    def test_of_two_datasets_of_one_name(self) -> None:
+        twice = {key: DatasetConfig(kind=DatasetKind.folder, name="x", root=f"/{key}") for key in ("a", "b")}
+        with pytest.raises(UserError, match=r"downstream\.datasets: two of them are named x"):
+            make_experiment(downstream__datasets=twice)
+
+
+class TestDatasets:
+    def test_each_distinct_need_is_asked_for_once(self) -> None:
+        rgb: dict[str, Any] = {"views": ["rgb"], "method__variant": Variant.infonce}
+        rows = [make_row(), make_row(method__k=1), make_row(clip__frames=16), make_row(**rgb)]
+        found = [(need.config.name, need.min_frames, need.needs_vectors) for need in dataset_needs(rows)]
+        assert found == [("tiny", 8, True), ("tiny", 16, True), ("tiny", 8, False)]
+
+    def test_equal_but_separate_configurations_are_one_need(self) -> None:
+        assert len(dataset_needs([make_row(), make_row()])) == 1
+
+    def test_before_its_scan_the_published_size_stands_in(self) -> None:
+        config = DatasetConfig(kind=DatasetKind.ucf101, name="ucf101", root="/data")
+        graph = make_graph([make_row(dataset=config)], ucf101=None)
+        stages = graph.rows[0].stages
+        assert stages["init/rgb"].cost.clips == 9537
+        assert "retrieve/ucf101" in stages
+        assert graph.notes == ["ucf101 is not scanned: its costs are estimates, nothing is cached"]
+
+
+SCALE = """
+import dataclasses, resource, sys, time
+sys.path.insert(0, {tests!r})
+from rows import make_experiment, make_graph
+from mvcgc.plan import Resources, Row
+base = make_experiment()
+rows = []
+for number in range(1000):
+    method = dataclasses.replace(base.method, k=1 + number % 50, tau=0.05 + number // 50 / 1000)
+    for seed in range(3):
+        rows.append(Row(str(number), dataclasses.replace(base, method=method, seed=seed), Resources()))
+before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+graph = make_graph(rows)
+seconds = time.process_time() - started
+print(len(graph.stages), seconds, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+"""
+
+
+class TestScale:
+    def test_three_thousand_rows_take_moments(self) -> None:
+        """A tenth of what must be possible in 20 s and 1 GiB, in a process that does not check types."""
+        script = SCALE.format(tests=str(Path(__file__).parents[1]))
+        out = subprocess.run(
+            [sys.executable, "-c", script], check=True, capture_output=True, text=True
+        ).stdout
+        stages, seconds, mebibytes = (float(word) for word in out.split())
+        # init of 2 views per tau (20) and seed; cross and two evaluations of it per row.
+        assert stages == 20 * 3 * 2 + 3000 * 3
+        assert seconds < 6
+        assert mebibytes < 100
+
+    def test_shared_parts_are_read_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The work per row does not grow with the size of what rows share."""
+        from mvcgc.plan import graph as module
+
+        calls: list[str] = []
+        real: Callable[[str, Any], str] = module._part_json
+        monkeypatch.setattr(
+            module, "_part_json", lambda name, part: (calls.append(name), real(name, part))[1]
+        )
+        base = make_experiment()
+
+        def rows(count: int) -> list[Row]:
+            return [
+                Row(
+                    str(k),
+                    dataclasses.replace(base, method=dataclasses.replace(base.method, k=k + 1)),
+                    Resources(),
+                )
+                for k in range(count)
+            ]
+
+        make_graph(rows(1))
+        few = len(calls)
+        calls.clear()
+        make_graph(rows(21))
+        assert len(calls) == few + 20
+
+
+def test_experiment_is_what_the_configuration_composes() -> None:
+    assert [field.name for field in dataclasses.fields(Experiment)] == [
+        "dataset",
+        "clip",
+        "motion",
+        "augment",
+        "views",
+        "backbone",
+        "method",
+        "init",
+        "cross",
+        "downstream",
+        "seed",
+    ]

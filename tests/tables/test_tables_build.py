@@ -1,0 +1,237 @@
+"""From records and DONE.json to facts."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import table_made
+from fake_sweep import FakeSweep
+from scipy import stats
+
+from mvcgc.errors import UserError
+from mvcgc.plan import Column, State
+from mvcgc.tables import Line, Table, table_of
+
+
+def line_of(table: Table, name: str) -> Line:
+    """The row of that name."""
+    return next(line for line in table.lines if line.name == name)
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> FakeSweep:
+    """A sweep without any row."""
+    return FakeSweep(tmp_path)
+
+
+class TestStatistics:
+    def test_mean_and_sample_deviation(self, tmp_path: Path) -> None:
+        table = table_of(tmp_path, table_made.make(tmp_path).record)
+        for name, (r1, _) in table_made.FIGURES.items():
+            values = [value for value in r1 if value is not None]
+            cell = line_of(table, name).cells[0]
+            assert cell.mean == pytest.approx(np.mean(values))
+            assert cell.deviation == pytest.approx(np.std(values, ddof=1))
+
+    def test_difference_is_paired_by_seed(self, tmp_path: Path) -> None:
+        table = table_of(tmp_path, table_made.make(tmp_path).record)
+        difference = line_of(table, "MVCGC (k=5)").cells[0].difference
+        assert difference is not None
+        ours, base = (np.array(table_made.FIGURES[name][0]) for name in ("MVCGC (k=5)", "Init."))
+        interval = stats.ttest_rel(ours, base).confidence_interval(0.95)
+        assert difference.mean == pytest.approx((ours - base).mean())
+        assert (difference.low, difference.high) == pytest.approx((interval.low, interval.high))
+        assert difference.pairs == 3
+
+    def test_difference_takes_the_seeds_that_both_have(self, tmp_path: Path) -> None:
+        table = table_of(tmp_path, table_made.make(tmp_path).record)
+        difference = line_of(table, "MVCGC (k=5, union)").cells[0].difference
+        assert difference is not None
+        assert difference.pairs == 2
+        assert difference.mean == pytest.approx(((19.0 - 27.0) + (20.5 - 28.0)) / 2)
+
+    def test_one_seed_has_neither_deviation_nor_interval(self, sweep: FakeSweep) -> None:
+        for name, value in (("Init.", 20.0), ("CMC", 25.0)):
+            sweep.complete(sweep.row(name, 7), r1=value, top1=value)
+        cell = line_of(table_of(sweep.root, sweep.record), "CMC").cells[0]
+        assert cell.deviation is None
+        assert cell.difference is not None
+        assert (cell.difference.mean, cell.difference.low, cell.difference.high) == (5.0, None, None)
+
+    def test_no_common_seed_no_difference(self, sweep: FakeSweep) -> None:
+        for name, seed in (("Init.", 0), ("CMC", 1)):
+            sweep.complete(sweep.row(name, seed), r1=20.0, top1=20.0)
+        assert line_of(table_of(sweep.root, sweep.record), "CMC").cells[0].difference is None
+
+
+class TestStates:
+    def test_what_waits_stands_as_what_it_waits_for(self, tmp_path: Path) -> None:
+        table = table_of(tmp_path, table_made.make(tmp_path).record)
+
+        def states(name: str) -> list[State]:
+            return [trial.state for trial in line_of(table, name).cells[0].trials]
+
+        assert states("MVCGC (k=5, union)") == [State.FINISHED, State.FAILED, State.FINISHED]
+        assert states("CoCLR") == [State.RUNNING]
+        assert states("MVCGC (k=5, w/o init)") == [State.INTERRUPTED]
+        assert states(table_made.AWKWARD) == [State.MISSING]
+
+    def test_damaged(self, sweep: FakeSweep) -> None:
+        row = sweep.row("Init.", 0, cross=False)
+        sweep.complete(row, r1=20.0, top1=20.0)
+        (sweep.folder(row.stages["retrieve/demo"]).path / "result.json").write_text("changed")
+        table = table_of(sweep.root, sweep.record)
+        trial = table.lines[0].cells[0].trials[0]
+        assert (trial.state, trial.value) == (State.DAMAGED, None)
+        assert any("retrieve/demo-" in note.text and "damaged" in note.text for note in table.notes)
+
+    def test_a_figure_that_is_not_reported_or_no_stage_is_no_figure(self, sweep: FakeSweep) -> None:
+        sweep.columns = [Column("retrieve/demo", "r99_rgb", "R@99"), Column("nowhere", "r1_rgb", "R@1")]
+        sweep.complete(sweep.row("Init.", 0, cross=False), r1=20.0, top1=20.0)
+        cells = table_of(sweep.root, sweep.record).lines[0].cells
+        assert [cell.mean for cell in cells] == [None, None]
+        assert cells[1].trials[0].fingerprint == ""
+
+    def test_a_figure_that_is_not_finite_is_kept(self, sweep: FakeSweep) -> None:
+        sweep.complete(sweep.row("Init.", 0, cross=False), r1=float("nan"), top1=20.0)
+        mean = table_of(sweep.root, sweep.record).lines[0].cells[0].mean
+        assert mean is not None
+        assert np.isnan(mean)
+
+    def test_failures_are_told_with_reason_and_rows(self, tmp_path: Path) -> None:
+        table = table_of(tmp_path, table_made.make(tmp_path).record)
+        told = [note.text for note in table.notes if "NotFinite" in note.text]
+        assert len(told) == 1
+        assert "step 29" in told[0]
+        assert "MVCGC (k=5, union), seed 1" in told[0]
+
+
+class TestBest:
+    def two_rows(self, sweep: FakeSweep, better: str = "higher", seeds: int = 2) -> list[bool]:
+        """Which of two rows, the second with higher figures, is marked."""
+        sweep.columns = [Column("retrieve/demo", "r1_rgb", "R@1", better=better)]
+        sweep.paper_table = None
+        for name, value in (("Init.", 20.0), ("CMC", 25.0)):
+            for seed in range(seeds):
+                sweep.complete(sweep.row(name, seed), r1=value, top1=0.0)
+        return [line.cells[0].best for line in table_of(sweep.root, sweep.record).lines]
+
+    def test_higher(self, sweep: FakeSweep) -> None:
+        assert self.two_rows(sweep) == [False, True]
+
+    def test_lower(self, sweep: FakeSweep) -> None:
+        assert self.two_rows(sweep, better="lower") == [True, False]
+
+    def test_not_of_single_seeds(self, sweep: FakeSweep) -> None:
+        assert self.two_rows(sweep, seeds=1) == [False, False]
+
+    def test_not_while_a_row_runs(self, tmp_path: Path) -> None:
+        table = table_of(tmp_path, table_made.make(tmp_path).record)
+        assert not any(cell.best for line in table.lines for cell in line.cells)
+
+    def test_rows_without_a_figure_do_not_matter(self, sweep: FakeSweep) -> None:
+        sweep.row("Never run", 0)
+        assert self.two_rows(sweep) == [False, False, True]
+
+
+class TestPaper:
+    def test_figures_beside_ours_and_literature_below(self, tmp_path: Path) -> None:
+        table = table_of(tmp_path, table_made.make(tmp_path).record)
+        assert [cell.paper for cell in line_of(table, "CoCLR").cells] == [53.8, 67.4]
+        assert [cell.paper for cell in line_of(table, "CMC").cells] == [None, None]
+        cited = [line.name for line in table.lines if line.literature]
+        assert cited == ["CoCLR [RGB+OF]", "MVCGC", "MVCGC (k=1)", "MVCGC (k=10)", "MVCGC (k=20)"]
+        assert [line.literature for line in table.lines] == sorted(line.literature for line in table.lines)
+        assert line_of(table, "MVCGC").cells[0].trials == ()
+
+    def test_unknown_row(self, sweep: FakeSweep) -> None:
+        sweep.row("Init.", 0, paper="Initialisation")
+        with pytest.raises(UserError, match=r"paper='Initialisation': table3\S+ has the rows Init\.; "):
+            table_of(sweep.root, sweep.record)
+
+    def test_unknown_baseline(self, sweep: FakeSweep) -> None:
+        sweep.baseline = "Nothing"
+        sweep.row("CMC", 0)
+        with pytest.raises(UserError, match="baseline='Nothing': ablation_loss has the rows CMC"):
+            table_of(sweep.root, sweep.record)
+
+
+class TestMixtures:
+    def test_nothing_to_say(self, sweep: FakeSweep) -> None:
+        for name in ("Init.", "CMC"):
+            sweep.row(name, 0)
+        assert table_of(sweep.root, sweep.record).notes == ()
+
+    def test_another_scale(self, tmp_path: Path) -> None:
+        table = table_of(tmp_path, table_made.make(tmp_path).record)
+        assert line_of(table, "MVCGC (k=5, union)").marks == ("a",)
+        assert table.notes[0].mark == "a"
+        assert table.notes[0].text == "cross.lr is 0.003; in other rows it is 0.001."
+
+    def test_other_data_and_other_code(self, sweep: FakeSweep) -> None:
+        for name in ("Init.", "CMC", "MVCGC"):
+            sweep.row(name, 0, cross=False)
+        sweep.digest, sweep.code_version = "e2" * 32, 2
+        sweep.row("Other", 1, cross=False)
+        table = table_of(sweep.root, sweep.record)
+        texts = {note.mark: note.text for note in table.notes}
+        told = [texts[mark] for mark in line_of(table, "Other").marks]
+        assert "The digest of the data of init/rgb is e2e2e2e2e2e2; in other rows it is d1d1d1d1d1d1." in told
+        assert "The code version of retrieve/demo is 2; in other rows it is 1." in told
+        assert [line_of(table, name).marks for name in ("Init.", "CMC", "MVCGC")] == [(), (), ()]
+        assert table.data == ("d1" * 32, "e2" * 32)
+
+    def test_rows_that_deviate_alike_share_a_mark(self, sweep: FakeSweep) -> None:
+        for name in ("Init.", "CMC", "MVCGC"):
+            sweep.row(name, 0)
+        for name in ("X", "Y"):
+            sweep.row(name, 0, changes={"backbone": {"arch": "r3d_18"}, "cross": {"lr": 1.0, "epochs": 10}})
+        table = table_of(sweep.root, sweep.record)
+        assert line_of(table, "X").marks == line_of(table, "Y").marks == ("a",)
+
+
+class TestOrigin:
+    def test_date_is_that_of_the_last_figure(self, tmp_path: Path) -> None:
+        sweep = FakeSweep(tmp_path)
+        sweep.complete(sweep.row("Init.", 0), r1=1.0, top1=1.0, at_ms=5_000)
+        sweep.complete(sweep.row("Init.", 1), r1=1.0, top1=1.0, at_ms=7_000)
+        assert table_of(tmp_path, sweep.record).finished_ms == sweep.created_ms + 7_000
+
+    def test_no_date_before_anything_is_finished(self, sweep: FakeSweep) -> None:
+        sweep.row("Init.", 0)
+        assert table_of(sweep.root, sweep.record).finished_ms is None
+
+    def test_several_commits_are_said(self, sweep: FakeSweep) -> None:
+        row = sweep.row("Init.", 0, cross=False)
+        for stage, commit in zip(row.stages.values(), "abab", strict=True):
+            sweep.finish(stage, commit=commit * 40, r1_rgb=1.0)
+        table = table_of(sweep.root, sweep.record)
+        assert table.commit == f"{'a' * 12}, {'b' * 12}"
+        assert any("2 commits" in note.text for note in table.notes)
+
+    def test_uncommitted_changes_are_said(self, sweep: FakeSweep) -> None:
+        row = sweep.row("Init.", 0, cross=False)
+        stage = row.stages["linear/demo"]
+        sweep.finish(stage, commit="c" * 40, top1_rgb=1.0)
+        provenance = sweep.folder(stage).provenance
+        content = json.loads(provenance.read_text())
+        content["attempts"][0]["code"]["diff"] = "+ a line"
+        provenance.write_text(json.dumps(content))
+        table = table_of(sweep.root, sweep.record)
+        assert table.commit == f"{'c' * 12}+"
+        assert any("uncommitted" in note.text for note in table.notes)
+
+    @pytest.mark.parametrize("content", ["", "{", '{"attempts": []}', '{"attempts": [{"code": null}]}'])
+    def test_unreadable_provenance_is_an_unknown_commit(self, sweep: FakeSweep, content: str) -> None:
+        row = sweep.row("Init.", 0, cross=False)
+        sweep.complete(row, r1=1.0, top1=1.0)
+        for stage in row.stages.values():
+            sweep.folder(stage).provenance.write_text(content)
+        assert table_of(sweep.root, sweep.record).commit == ""
+
+    def test_the_command_is_one_to_type(self, sweep: FakeSweep) -> None:
+        sweep.row("Init.", 0)
+        record = sweep.record
+        record.command[:] = ["/home/me/.venv/bin/python3.11", "-m", "mvcgc.run", "name=a b"]
+        assert table_of(sweep.root, record).command == "python -m mvcgc.run 'name=a b'"

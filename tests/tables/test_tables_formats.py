@@ -1,0 +1,142 @@
+"""Words, numbers, and that no name can break a format."""
+
+import csv
+import io
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import table_made
+from fake_sweep import FakeSweep
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mvcgc.plan import Column
+from mvcgc.tables import Table, table_of, text
+from mvcgc.tables.html import html
+from mvcgc.tables.latex import latex
+from mvcgc.tables.markdown import escape, markdown
+from mvcgc.tables.sheet import sheet
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Table:
+    """The table with every kind of cell."""
+    return table_of(tmp_path, table_made.make(tmp_path).record)
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "sign", "expected"),
+    [(35.55, 1, False, "35.5"), (-0.04, 1, True, "+0.0"), (-7.75, 1, True, "−7.8"), (2.0, 2, True, "+2.00")],
+)
+def test_number(value: float, digits: int, sign: bool, expected: str) -> None:
+    assert text.number(value, digits, sign) == expected
+
+
+@pytest.mark.parametrize(("loss", "expected"), [(35.0, "35.0"), (2.5, "2.50"), (0.125, "0.125")])
+def test_decimals_follow_the_largest_figure(tmp_path: Path, loss: float, expected: str) -> None:
+    sweep = FakeSweep(tmp_path, paper_table=None, columns=[Column("retrieve/demo", "r1_rgb", "R@1")])
+    sweep.complete(sweep.row("Init.", 0, cross=False), r1=loss, top1=0.0)
+    made = table_of(tmp_path, sweep.record)
+    assert text.figure(made.lines[0], 0, text.decimals(made, 0)) == expected
+
+
+def test_cells_of_a_row_that_differ_in_their_seeds_say_so(tmp_path: Path) -> None:
+    sweep = FakeSweep(tmp_path, baseline=None)
+    rows = [sweep.row("Init.", seed, cross=False) for seed in range(2)]
+    sweep.complete(rows[0], r1=20.0, top1=30.0)
+    sweep.finish(rows[1].stages["linear/demo"], top1_rgb=32.0)
+    line = table_of(tmp_path, sweep.record).lines[0]
+    assert text.figure(line, 0, 1) == "20.0 (1 of 2)"
+    assert text.figure(line, 1, 1) == "31.0 ± 1.4 (2 of 2)"
+    assert text.seeds(line) == "1 of 2"
+
+
+def test_a_single_seed_has_a_legend_of_its_own(tmp_path: Path) -> None:
+    sweep = FakeSweep(tmp_path, paper_table=None, columns=[Column("linear/demo", "top1_rgb", "Linear")])
+    for name in ("Init.", "CMC"):
+        sweep.complete(sweep.row(name, 3), r1=20.0, top1=30.0)
+    legend = text.legend(table_of(tmp_path, sweep.record))
+    assert legend == "Seed 3; Δ: difference to Init., seed by seed."
+
+
+def test_csv_has_all_digits_and_every_seed(table: Table) -> None:
+    rows = list(csv.DictReader(io.StringIO(sheet(table))))
+    assert len(rows) == len(table.lines) * len(table.columns)
+    mvcgc = next(row for row in rows if row["row"] == "MVCGC (k=5)" and row["metric"] == "r1_rgb")
+    assert [float(mvcgc[f"value[{seed}]"]) for seed in range(3)] == table_made.FIGURES["MVCGC (k=5)"][0]
+    assert float(mvcgc["mean"]) == pytest.approx((35.5 + 36.5 + 37.0) / 3, abs=1e-12)
+    assert (mvcgc["n"], mvcgc["planned"], mvcgc["paper"]) == ("3", "3", "60.8")
+    union = next(row for row in rows if row["row"] == "MVCGC (k=5, union)")
+    assert (union["value[1]"], union["state[1]"], union["n"]) == ("", "failed", "2")
+    assert len(union["fingerprint[1]"]) == 16
+    assert union["notes"] == "cross.lr is 0.003; in other rows it is 0.001."
+    assert {row["row"] for row in rows if row["source"] == "literature"} >= {"MVCGC (k=10)"}
+    assert table_made.AWKWARD in {row["row"] for row in rows}
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"])))
+def test_markdown_keeps_a_name_in_its_cell(name: str) -> None:
+    escaped = escape(name)
+    bare = escaped.replace("\\\\", "")
+    assert all(bare[at - 1] == "\\" for at, sign in enumerate(bare) if sign in "|*_`<[")
+
+
+def test_markdown_rows_have_equally_many_cells(table: Table) -> None:
+    lines = [line.replace("\\|", "") for line in markdown(table).splitlines() if line.startswith("|")]
+    assert len({line.count("|") for line in lines[: len(table.lines) + 2]}) == 1
+
+
+class _Page(HTMLParser):
+    """Collects the text of the table's row headings, and checks that elements nest."""
+
+    VOID = ("meta", "line", "circle", "!doctype")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.headings: list[str] = []
+        self.in_heading = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in self.VOID:
+            self.open.append(tag)
+        self.in_heading = tag == "th" and ("scope", "row") in attrs
+        if self.in_heading:
+            self.headings.append("")
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert tag in self.VOID
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+        self.in_heading = False
+
+    def handle_data(self, data: str) -> None:
+        if self.in_heading:
+            self.headings[-1] += data
+
+
+def test_html_nests_and_keeps_names(table: Table) -> None:
+    page = _Page()
+    page.feed(html(table))
+    assert page.open == []
+    assert page.headings[: len(table.lines)] == [text.name(line) for line in table.lines]
+    assert "http" not in html(table)
+
+
+def test_latex_compiles(table: Table, tmp_path: Path) -> None:
+    pdflatex = shutil.which("pdflatex")
+    if pdflatex is None:
+        pytest.skip("pdflatex is not installed (Debian: texlive-latex-recommended)")
+    source = tmp_path / "document.tex"
+    source.write_text(
+        "\\documentclass{article}\\usepackage{booktabs,graphicx}\\begin{document}\n"
+        f"{latex(table)}\\end{{document}}\n"
+    )
+    command = [pdflatex, "-interaction=nonstopmode", "-halt-on-error", source.name]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "Overfull" not in done.stdout

@@ -1,0 +1,204 @@
+"""Frames and vectors of a clip are exactly those of its place, from wherever it starts."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from video_made import linear_rgb, make, moving
+
+from mvcgc.video import Box, Clip, ClipRequest, Clock, Reader, VideoInfo, probe
+
+SIZE = (32, 40)
+
+MADE = [
+    ("mpeg4", ".avi", 0),
+    ("mpeg4", ".avi", 2),
+    ("mpeg4", ".mp4", 2),
+    ("h264", ".mp4", 0),
+    ("h264", ".mp4", 3),
+    ("h264", ".ts", 3),
+    ("h264", ".avi", 2),
+    ("h264", ".h264", 2),
+    ("mpeg1video", ".mpg", 2),
+    ("mpeg1video", ".m1v", 2),
+    ("mpeg2video", ".ts", 2),
+    ("flv1", ".flv", 0),
+    ("hevc", ".mp4", 3),
+    ("vp9", ".webm", 0),
+    ("av1", ".mkv", 0),
+]
+
+REAL = [
+    "dec_corrupted.mp4",
+    "hmdb_TrumanShow_wave_f_nm_np1_fr_med_26.avi",
+    "hmdb_hmdb51_Turnk_r_Pippi_Michel_cartwheel_f_cm_np2_le_med_6.avi",
+    "k400_R6llTwEh07w.mp4",
+    "k400_SOX5yA1l24A.mp4",
+    "mma_demo.mp4",
+    "tc_av1_video.mkv",
+    "tc_h265_video.mp4",
+    "tc_nasa_13013.mp4",
+    "ucf_v_ApplyEyeMakeup_g01_c01.avi",
+    "ucf_v_SoccerJuggling_g23_c01.avi",
+]
+
+
+@pytest.fixture(autouse=True)
+def quiet_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SVT_LOG", "1")
+
+
+def read(path: Path, info: VideoInfo, *requests: ClipRequest) -> list[Clip]:
+    with Reader(path, info) as reader:
+        return reader.read(requests, motion=info.vectors)
+
+
+def same(clip: Clip, whole: Clip, start: int) -> bool:
+    """Whether a clip is the part of the whole video that begins at ``start``."""
+    stop = start + len(clip.rgb)
+    motion = clip.mv is None or (
+        np.array_equal(clip.mv, whole.mv[start:stop]) and np.array_equal(clip.valid, whole.valid[start:stop])
+    )
+    return motion and np.array_equal(clip.rgb, whole.rgb[start:stop])
+
+
+@pytest.mark.parametrize(("codec", "suffix", "bframes"), MADE)
+def test_every_start_of_made_files(tmp_path: Path, codec: str, suffix: str, bframes: int) -> None:
+    path = make(tmp_path / f"made{suffix}", 3, -2, frames=32, size=(64, 80), codec=codec, bframes=bframes)
+    info = probe(path)
+    assert info.frames == 32
+    whole = read(path, info, ClipRequest(0, 32, size=SIZE))[0]
+    assert np.array_equal(whole.rgb, linear_rgb(path, SIZE))
+    with Reader(path, info) as reader:
+        for start in [*range(29), *range(28, -1, -5)]:
+            clip = reader.read([ClipRequest(start, 4, size=SIZE)], motion=info.vectors)[0]
+            assert same(clip, whole, start), start
+    for start in (0, 11, 12, 13, 23, 27):
+        assert same(read(path, info, ClipRequest(start, 5, size=SIZE))[0], whole, start), start
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_starts_of_real_files(clips_dir: Path, name: str) -> None:
+    path = clips_dir / name
+    info = probe(path)
+    count = min(info.frames, 140)
+    whole = read(path, info, ClipRequest(0, count, size=SIZE))[0]
+    assert np.array_equal(whole.rgb, linear_rgb(path, SIZE)[:count])
+    rng = np.random.default_rng(3)
+    with Reader(path, info) as reader:
+        for start in [*map(int, rng.integers(0, count - 5, 7)), count - 5, 0]:
+            clip = reader.read([ClipRequest(start, 5, size=SIZE)], motion=info.vectors)[0]
+            assert same(clip, whole, start), start
+
+
+def test_the_last_frames_of_real_files(clips_dir: Path) -> None:
+    for name in ("hmdb_TrumanShow_wave_f_nm_np1_fr_med_26.avi", "ucf_v_ApplyEyeMakeup_g01_c01.avi"):
+        path = clips_dir / name
+        info = probe(path)
+        clip = read(path, info, ClipRequest(info.frames - 4, 4, size=SIZE))[0]
+        assert np.array_equal(clip.rgb, linear_rgb(path, SIZE)[-4:])
+        assert not clip.valid[-1].any(), "the decoder exports no vectors for the last frame"
+
+
+def test_what_the_probe_finds_in_real_files(clips_dir: Path) -> None:
+    for name, frames, keyframes, clock in (
+        ("hmdb_TrumanShow_wave_f_nm_np1_fr_med_26.avi", 48, 2, Clock.DTS),
+        ("hmdb_hmdb51_Turnk_r_Pippi_Michel_cartwheel_f_cm_np2_le_med_6.avi", 83, 1, Clock.DTS),
+        ("k400_R6llTwEh07w.mp4", 303, 2, Clock.PTS),
+        ("k400_SOX5yA1l24A.mp4", 332, 4, Clock.PTS),
+        ("ucf_v_ApplyEyeMakeup_g01_c01.avi", 164, 1, Clock.DTS),
+        ("ucf_v_SoccerJuggling_g23_c01.avi", 240, 20, Clock.PTS),
+        ("tc_h265_video.mp4", 10, 5, Clock.PTS),
+        ("tc_av1_video.mkv", 125, 1, Clock.PTS),
+    ):
+        info = probe(clips_dir / name)
+        assert (info.frames, len(info.keyframes), info.clock) == (frames, keyframes, clock), name
+        assert info.vectors == (info.codec in {"mpeg4", "h264"}), name
+        assert info.damage == "", name
+        assert VideoInfo.from_dict(info.to_dict()) == info
+
+
+def test_uneven_time_stamps(tmp_path: Path) -> None:
+    """A variable frame rate: no clock, so frames are counted from the keyframe."""
+    path = tmp_path / "uneven.mp4"
+    with av.open(path, "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"preset": "fast"})
+        stream.width, stream.height, stream.pix_fmt = 80, 64, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        stream.codec_context.gop_size, stream.codec_context.max_b_frames = 10, 2
+        for index, picture in enumerate(moving(30, 2, 1, 64, 80)):
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+            frame.pts, frame.time_base = index * index, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    info = probe(path)
+    assert (info.frames, info.clock, info.keyframes) == (30, Clock.NONE, (0, 10, 20))
+    whole = read(path, info, ClipRequest(0, 30, size=SIZE))[0]
+    assert np.array_equal(whole.rgb, linear_rgb(path, SIZE))
+    for start in (0, 3, 9, 10, 11, 19, 20, 26):
+        assert same(read(path, info, ClipRequest(start, 4, size=SIZE))[0], whole, start), start
+
+
+def test_raw_streams_have_no_time_stamps_and_no_seeking(tmp_path: Path) -> None:
+    info = probe(make(tmp_path / "raw.h264", 3, -2, codec="h264", bframes=2))
+    assert (info.frames, info.keyframes, info.seeks, info.clock) == (26, (), (), Clock.NONE)
+
+
+def test_several_clips_in_one_pass_are_what_each_is_alone(tmp_path: Path) -> None:
+    path = make(tmp_path / "made.mp4", 3, -2, frames=40, codec="h264", bframes=3)
+    info = probe(path)
+    requests = [
+        ClipRequest(3, 9, Box(8, 10, 64, 80), (32, 32)),
+        ClipRequest(3, 2, size=SIZE),
+        ClipRequest(10, 6, Box(0, 0, 40, 40), (24, 48)),
+        ClipRequest(30, 10),
+    ]
+    together = read(path, info, *requests)
+    for request, clip in zip(requests, together, strict=True):
+        alone = read(path, info, request)[0]
+        for one, other in ((clip.rgb, alone.rgb), (clip.mv, alone.mv), (clip.valid, alone.valid)):
+            assert (one is None) == (other is None)
+            assert one is None or np.array_equal(one, other)
+    assert together[0].rgb.shape == (9, 32, 32, 3)
+    assert together[3].rgb is None
+
+
+def test_matched_blocks_depend_on_the_request_alone(tmp_path: Path) -> None:
+    path = make(tmp_path / "made.webm", 3, -2, frames=24, codec="vp9")
+    info = probe(path)
+    requests = [ClipRequest(2, 6), ClipRequest(5, 8), ClipRequest(20, 4)]
+    with Reader(path, info, mestimate=True) as reader:
+        together = reader.read(requests, motion=True)
+        for request, clip in reversed(list(zip(requests, together, strict=True))):
+            alone = reader.read([request], motion=True)[0]
+            assert np.array_equal(clip.mv, alone.mv)
+            assert clip.valid.all(axis=(1, 2)).all()
+
+
+def test_requests_are_checked(tmp_path: Path) -> None:
+    path = make(tmp_path / "made.avi", 3, -2, frames=8)
+    with Reader(path, probe(path)) as reader:
+        with pytest.raises(ValueError, match="sorted by start"):
+            reader.read([ClipRequest(4, 2), ClipRequest(0, 2)], motion=True)
+        with pytest.raises(ValueError, match="does not fit"):
+            reader.read([ClipRequest(0, 2, Box(0, 100, 64, 80), SIZE)], motion=True)
+        assert reader.read([], motion=True) == []
+    with pytest.raises(ValueError, match="start is 0 or more"):
+        ClipRequest(-1, 2)
+    with pytest.raises(ValueError, match="frames 1 or more"):
+        ClipRequest(0, 0)
+    with pytest.raises(ValueError, match="at least 2x2"):
+        ClipRequest(0, 1, size=(1, 8))
+    with pytest.raises(ValueError, match="at least 2x2"):
+        Box(0, 0, 1, 8)
+
+
+def test_reading_is_deterministic(clips_dir: Path) -> None:
+    path = clips_dir / "k400_SOX5yA1l24A.mp4"
+    info = probe(path)
+    assert probe(path) == info
+    first, second = (read(path, info, ClipRequest(60, 12, size=(64, 64)))[0] for _ in range(2))
+    assert np.array_equal(first.rgb, second.rgb)
+    assert np.array_equal(first.mv, second.mv)

@@ -1,0 +1,72 @@
+"""Made videos with known motion, and plain ways to look into them: shared by the tests of `mvcgc.video`."""
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import av
+import numpy as np
+from av.codec.context import Flags2
+
+from mvcgc.video import encode
+from mvcgc.video.picture import EXACT
+
+HEIGHT, WIDTH = 144, 176
+
+
+@cache
+def texture(side: int = 512) -> np.ndarray:
+    """A wrapping colour texture with detail at several scales, uint8 [side, side, 3]."""
+    rng = np.random.default_rng(7)
+    total = np.zeros((side, side, 3))
+    frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(side), np.fft.rfftfreq(side), indexing="ij"))
+    for scale in (1.5, 4, 10):
+        for channel in range(3):
+            noise = np.fft.rfft2(rng.normal(size=(side, side)))
+            total[..., channel] += scale**2 * np.fft.irfft2(
+                noise * np.exp(-2 * (np.pi * scale * frequency) ** 2)
+            )
+    low, high = total.min(), total.max()
+    return ((total - low) / (high - low) * 255).astype(np.uint8)
+
+
+def moving(frames: int, dx: int, dy: int, height: int = HEIGHT, width: int = WIDTH) -> Iterator[np.ndarray]:
+    """Pictures whose content moves by (dx, dy) pixels from each to the next; dx to the right, dy down."""
+    for t in range(frames):
+        yield np.roll(texture(), (dy * t, dx * t), (0, 1))[100 : 100 + height, 60 : 60 + width]
+
+
+def make(
+    path: Path, dx: int, dy: int, frames: int = 26, size: tuple[int, int] = (HEIGHT, WIDTH), **how
+) -> Path:
+    """Write a video of the moving texture with `encode`'s other arguments."""
+    encode(path, moving(frames, dx, dy, *size), **{"gop": 12, **how})
+    return path
+
+
+def linear(path: Path, size: tuple[int, int] | None = None, export: bool = False) -> list[av.VideoFrame]:
+    """Every frame by the plainest decode from the start to the first error, RGB if a size (H, W) is given."""
+    found = []
+    with av.open(path, metadata_errors="replace") as container:
+        stream = container.streams.video[0]
+        stream.thread_type = "NONE"
+        if export:
+            stream.codec_context.flags2 |= Flags2.export_mvs
+        try:
+            for frame in container.decode(stream):
+                height, width = size or (frame.height, frame.width)
+                shown = frame if size is None else frame.reformat(width, height, "rgb24", interpolation=EXACT)
+                found.append(shown)
+        except av.error.InvalidDataError:
+            pass
+    return found
+
+
+def linear_rgb(path: Path, size: tuple[int, int]) -> np.ndarray:
+    """RGB uint8 [T, H, W, 3] of the plain decode."""
+    return np.stack([frame.to_ndarray() for frame in linear(path, size)])
+
+
+def types(path: Path) -> str:
+    """Picture types in display order, such as IBBPBBP."""
+    return "".join("?IPBSsSb"[frame.pict_type] for frame in linear(path))
