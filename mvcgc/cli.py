@@ -13,6 +13,8 @@ from mvcgc.console import exit_code_of
 from mvcgc.sweep import write_and_print
 
 ROOT_VARIABLE = "MVCGC_ROOT"
+DEFAULT_ROOT = "runs"
+"""As in ``conf/config.yaml``, which commands that only look at folders need not compose."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="mvcgc", description=__doc__)
-    parser.add_argument("--root", help=f"folder of all runs (default: ${ROOT_VARIABLE}, else runs)")
+    parser.add_argument("--root", help=f"folder of all runs (default: ${ROOT_VARIABLE}, else {DEFAULT_ROOT})")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     plan = _add(commands, "plan", _plan, "what a run would do, why, and what it costs; runs nothing")
@@ -140,7 +142,7 @@ def _data_report(_: argparse.Namespace) -> None:
 
 
 def _root() -> Path:
-    return Path(compose([]).root)
+    return Path(os.environ.get(ROOT_VARIABLE, DEFAULT_ROOT))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from commands import Command, Ended, assert_mistake
 from fake_sweep import FakeSweep
 
 from mvcgc import cli
+from mvcgc.config import compose
 from mvcgc.plan import RowRecord
 
 HOLDER = """
@@ -170,6 +171,13 @@ def test_plan_is_that_of_a_run(mvcgc: Command, sweep: FakeSweep) -> None:
     )
     assert_mistake(mvcgc("plan", "metod=cmc"), "there is no key metod: did you mean method?")
     assert sorted(path for path in Path().rglob("*")) == before
+
+
+def test_root_is_where_runs_put_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MVCGC_ROOT", raising=False)
+    assert cli._root() == Path(compose([]).root)
+    monkeypatch.setenv("MVCGC_ROOT", "/scratch")
+    assert cli._root() == Path(compose([]).root)
 
 
 def test_data_report_needs_a_scan(mvcgc: Command) -> None:

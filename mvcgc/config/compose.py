@@ -11,7 +11,7 @@ import dataclasses
 import re
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -172,18 +172,14 @@ def _raised_by_hydra(error: ValueError) -> bool:
 
 def _build(base: _Base, name: str, values: Sequence[Setting]) -> Any:
     """The object of component ``name`` with ``values`` set; leaves the base as it was."""
-    undo: list[Callable[[], None]] = []
-    try:
+    with ExitStack() as undo:
         for setting in values:
-            undo.append(_set(base.config, setting))
+            undo.callback(_set(base.config, setting))
         node = base.config[name]
         try:
             return OmegaConf.to_object(node) if isinstance(node, DictConfig | ListConfig) else node
         except UserError as error:
             raise _with_users_key(error, node, name) from error
-    finally:
-        for put_back in reversed(undo):
-            put_back()
 
 
 def _set(config: DictConfig, setting: Setting) -> Callable[[], None]:

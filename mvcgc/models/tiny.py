@@ -1,7 +1,6 @@
-"""A small network of R(2+1)D layers, for data and machines on which the published networks are too slow to learn.
+"""A small network of R(2+1)D layers, for machines on which the published networks are too slow to learn.
 
-Four convolutions in two factors, space then time, without branches or shortcuts: on one CPU core a training step takes
-about half as long as S3D's at a quarter of its width, and far fewer steps make it see motion.
+Four convolutions in two factors, space then time, without branches or shortcuts.
 """
 
 from torch import nn

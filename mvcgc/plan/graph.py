@@ -131,8 +131,8 @@ class _Builder:
         self._manifests = manifests
         self._needs = Needs()
         self._datasets: dict[Need, Dataset] = {}
-        # By the name of a specification's field: the canonical text of its value.
-        self._texts: dict[str, ByContent[str]] = {}
+        # By the type of a specification: its fields, with what turns their values to canonical text.
+        self._parts: dict[type, list[tuple[str, ByContent[str]]]] = {}
         self.stages: dict[str, Stage] = {}
         self.notes: dict[str, None] = {}
 
@@ -191,12 +191,12 @@ class _Builder:
 
     def _spec_json(self, spec: PretrainSpec | EvaluateSpec) -> str:
         """``canonical_json(semantic(plain(spec)))``, put together from its parts: rows share most of them."""
-        texts = []
-        for name in sorted(spec.__dataclass_fields__):
-            if name not in self._texts:
-                self._texts[name] = ByContent(partial(_part_json, name))
-            texts.append(self._texts[name](getattr(spec, name)))
-        return f"{{{','.join(text for text in texts if text)}}}"
+        parts = self._parts.get(type(spec))
+        if parts is None:
+            names = sorted(field.name for field in dataclasses.fields(spec))
+            parts = self._parts[type(spec)] = [(name, ByContent(partial(_part_json, name))) for name in names]
+        texts = [text for name, part_json in parts if (text := part_json(getattr(spec, name)))]
+        return f"{{{','.join(texts)}}}"
 
 
 def _part_json(name: str, part: Any) -> str:

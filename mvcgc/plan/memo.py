@@ -25,9 +25,5 @@ class ByContent(Generic[T]):
         content = pickle.dumps(value, protocol=5)
         if content not in self._by_content:
             self._by_content[content] = self._function(value)
-        result = self._by_content[content]
-        if hasattr(
-            value, "__dataclass_fields__"
-        ):  # lists and scalars are quick to look up, and too many to keep
-            self._by_id[id(value)] = value, result
-        return result
+        self._by_id[id(value)] = value, self._by_content[content]
+        return self._by_content[content]

@@ -92,7 +92,7 @@ class Recipe:
         if self.group.kind == "pretrain":
             assert optim is not None
             return PretrainSpec(
-                views=list(self.views),
+                views=_listed(self.views),
                 dataset=experiment.dataset,
                 clip=experiment.clip,
                 motion=_motion(self.views, experiment),
@@ -104,7 +104,7 @@ class Recipe:
             )
         return EvaluateSpec(
             task=Downstream(self.group.value),
-            views=list(self.views),
+            views=_listed(self.views),
             dataset=self.dataset_of(experiment),
             clip=experiment.clip,
             motion=_motion(self.views, experiment),
@@ -179,6 +179,11 @@ def _recipes(
                 yield Recipe(f"{task.value}/{name}", Group(task.value), evaluated, index)
 
     return tuple(stages())
+
+
+@cache
+def _listed(views: tuple[str, ...]) -> list[str]:
+    return list(views)
 
 
 def _motion(views: tuple[str, ...], experiment: Experiment) -> MotionConfig | None:

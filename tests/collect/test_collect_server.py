@@ -22,6 +22,7 @@ from fake_sweep import FakeSweep, metrics
 from mlflow_seen import client, experiment_of, one
 
 from mvcgc.collect import CollectError, TrackingConfig, collect
+from mvcgc.collect.deliver import Collector
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -120,45 +121,46 @@ def processes_naming(text: str) -> list[int]:
     return found
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    """Debian's Chromium, without a screen."""
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("Chromium is not installed (Debian: apt-get install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=CHROMIUM_FLAGS)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def opened(browser: "Browser", address: str) -> Iterator["Page"]:
+    """A page in a fresh profile."""
+    context = browser.new_context(viewport={"width": 1500, "height": 1600})
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE_S * 1000)
+    page.goto(address)
+    yield page
+    context.close()
+
+
 class TestBrowser:
-    @pytest.fixture(scope="class")
-    def browser(self) -> Iterator["Browser"]:
-        """Debian's Chromium, without a screen."""
-        program = shutil.which("chromium")
-        if program is None:
-            pytest.skip("Chromium is not installed (Debian: apt-get install chromium)")
-        from playwright.sync_api import sync_playwright
-
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=program, args=CHROMIUM_FLAGS)
-            yield browser
-            browser.close()
-
-    @contextmanager
-    def page(self, browser: "Browser", address: str) -> Iterator["Page"]:
-        """A page in a fresh profile."""
-        context = browser.new_context(viewport={"width": 1500, "height": 1000})
-        page = context.new_page()
-        page.set_default_timeout(PATIENCE_S * 1000)
-        page.goto(address)
-        yield page
-        context.close()
-
     def test_the_printed_page_compares_the_curves_of_the_rows(self, browser: "Browser", shown: Ui) -> None:
-        with self.page(browser, shown.page) as page:
+        with opened(browser, shown.page) as page:
             for name in ("Init., seed 0", MVCGC):
                 page.get_by_role("link", name=name).first.wait_for()
-            for chart in ("cross/loss", "init_rgb/loss"):
+            for chart in ("cross/loss", "init_mv/loss"):  # further down they are drawn when one scrolls there
                 page.get_by_text(chart, exact=True).first.wait_for()
             page.get_by_text("2 matching runs").wait_for()
             assert page.get_by_text("table of ablation_loss").count() == 0
 
     def test_runs_compare_side_by_side(self, browser: "Browser", shown: Ui) -> None:
-        store = client(shown.base)
         runs = [one(shown.base, name).run_id for name in ("Init., seed 0", MVCGC)]
-        experiments = [experiment_of(store)]
+        experiments = [experiment_of(client(shown.base))]
         query = f"runs={quote(json.dumps(runs))}&experiments={quote(json.dumps(experiments))}"
-        with self.page(browser, f"{shown.base}/#/compare-runs?{query}") as page:
+        with opened(browser, f"{shown.base}/#/compare-runs?{query}") as page:
             page.get_by_text("Comparing 2 Runs from 1 Experiment").first.wait_for()
             for text in ("Init., seed 0", MVCGC, "init_rgb/loss", "cross/loss", "retrieve_demo/r1_rgb"):
                 page.get_by_text(text, exact=True).first.wait_for(state="attached")
@@ -202,28 +204,29 @@ class TestOutage:
         sweep.train(stage, range(1, 4))
         sweep.write()
         tracking = self.tracking(shown.port)
-        collect(tmp_path, tracking)
+        collector = Collector(tmp_path, tracking)
+        collector.once()
         sweep.journal(stage, [metrics(step, 2000 + step, loss=1.0) for step in range(4, 900)])
         servers = [pid for pid in processes_naming(str(shown.sweep.root)) if pid != shown.process.pid]
         for pid in servers:
             os.kill(pid, signal.SIGSTOP)
         try:
             begin = time.monotonic()
-            with pytest.raises(CollectError, match=r"(?i)timed out|timeout"):
-                collect(tmp_path, tracking)
+            with pytest.raises(CollectError, match=r"cannot send \d+ points: .*(?i:timed out|timeout)"):
+                collector.once()
             assert time.monotonic() - begin < 30.0
         finally:
             for pid in servers:
                 os.kill(pid, signal.SIGCONT)
-        wait_until(lambda: reaches(tmp_path, tracking))
+        wait_until(lambda: reaches(collector))
         points = one(tracking.uri, "Init., seed 0", "outage").points["cross/loss"]
         assert [step for step, _, _ in points] == list(range(1, 900))
 
 
-def reaches(root: Path, tracking: TrackingConfig) -> bool:
+def reaches(collector: Collector) -> bool:
     """Whether a pass comes to its end."""
     try:
-        collect(root, tracking)
+        collector.once()
     except CollectError:
         return False
     return True

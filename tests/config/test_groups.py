@@ -149,3 +149,9 @@ def test_root_and_data_follow_the_environment(monkeypatch: pytest.MonkeyPatch) -
     assert compose([]).root == "/scratch/runs"
     assert compose([]).dataset.root == "/scratch/runs/data/demo"
     assert compose(["scale=ucf101"]).dataset.root == "/data/ucf101"
+
+
+@pytest.mark.parametrize("name", ["sweeps", "slurm"])
+def test_folders_at_the_top_of_the_tree_are_groups(name: str) -> None:
+    # Links in the tree; a wheel, which follows them, holds copies.
+    assert (CONF / name).samefile(CONF.parents[1] / name)

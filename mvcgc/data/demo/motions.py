@@ -1,7 +1,8 @@
 """The classes of the demo: what the main object does, over and over.
 
 Pictures are mirrored for augmentation, so no class may differ from another by left and right or by the sense
-of a rotation alone: a mirrored motion is the same class on its other ``side`` or at another phase.
+of a rotation alone: a mirrored motion is the same class on its other ``side`` or at another phase. Nor may a
+single picture tell: all motions reach equally far, and nothing is larger in one place than in another.
 """
 
 from collections.abc import Callable
@@ -35,7 +36,7 @@ class Motion(Enum):
     squash = "squash"
     """Wide and low, then narrow and high."""
     loom = "loom"
-    """Growing as it sinks and shrinking as it rises."""
+    """Growing as it sinks and shrinking as it rises, or the other way about."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def pose(
 ) -> Pose:
     """The pose at ``phase`` (radians, a period is 2 pi) of a motion of amplitude ``reach`` (pixels).
 
-    ``side`` (+1 or -1) chooses the way round, or the diagonal.
+    ``side`` (+1 or -1) chooses the way round, the diagonal, or whether what sinks grows.
     """
     none = np.zeros_like(phase)
     one = np.ones_like(phase)
@@ -69,11 +70,11 @@ def pose(
     poses: dict[Motion, Callable[[], Pose]] = {
         Motion.sway: lambda: Pose(reach * sine, none, one, one, none),
         Motion.bob: lambda: Pose(none, reach * sine, one, one, none),
-        Motion.orbit: lambda: Pose(0.85 * reach * cosine, 0.85 * side * reach * sine, one, one, none),
+        Motion.orbit: lambda: Pose(reach * cosine, side * reach * sine, one, one, none),
         Motion.pulse: lambda: Pose(none, none, 1 + swing, 1 + swing, none),
         Motion.spin: lambda: Pose(none, none, one, one, TURNING * side * phase),
-        Motion.diagonal: lambda: Pose(0.75 * side * reach * sine, 0.75 * reach * sine, one, one, none),
+        Motion.diagonal: lambda: Pose(side * reach * sine, reach * sine, one, one, none),
         Motion.squash: lambda: Pose(none, none, 1 + swing, 1 - swing, none),
-        Motion.loom: lambda: Pose(none, 0.8 * reach * sine, 1 + 0.8 * swing, 1 + 0.8 * swing, none),
+        Motion.loom: lambda: Pose(none, reach * sine, 1 + 0.8 * side * swing, 1 + 0.8 * side * swing, none),
     }
     return poses[motion]()

@@ -90,11 +90,22 @@ def _actor(rng: np.random.Generator, motion: Motion, frames: int, size: int) -> 
     moved = pose(motion, phase, reach, side=int(rng.choice([-1, 1])))
     base = size / 2 + rng.uniform(-OFF_CENTRE, OFF_CENTRE, 2) * unit
     drift = DRIFT * unit
-    x = base[0] + np.cumsum(wander(rng, frames, -drift, drift, 12)) + moved.x
-    y = base[1] + np.cumsum(wander(rng, frames, -drift, drift, 12)) + moved.y
+    x = base[0] + np.cumsum(wander(rng, frames, -drift, drift, 12)) + _displaced(rng, moved.x, reach)
+    y = base[1] + np.cumsum(wander(rng, frames, -drift, drift, 12)) + _displaced(rng, moved.y, reach)
     angle = rng.uniform(0, 2 * np.pi) + moved.angle
     picture = sprite(rng, 120.0, 250.0)
     return _Object(picture, rng.uniform(*RADIUS) * unit, Pose(x, y, moved.width, moved.height, angle))
+
+
+def _displaced(
+    rng: np.random.Generator, track: Float64[np.ndarray, " T"], reach: Float64[np.ndarray, " T"]
+) -> Float64[np.ndarray, " T"]:
+    """``track``; along an axis on which the class does not move, where one that does might be.
+
+    Otherwise a single frame would tell by the object's place what it does.
+    """
+    rest = reach.mean() * np.sin(rng.uniform(0, 2 * np.pi))
+    return track if track.any() else track + rest
 
 
 def _bystander(rng: np.random.Generator, frames: int, size: int) -> _Object:
