@@ -8,13 +8,11 @@ from pathlib import Path
 
 from mvcgc import follow, inventory, run
 from mvcgc.collect import collect, ui, watch
-from mvcgc.config import compose
+from mvcgc.config import Config, compose
 from mvcgc.console import exit_code_of
 from mvcgc.sweep import write_and_print
 
 ROOT_VARIABLE = "MVCGC_ROOT"
-DEFAULT_ROOT = "runs"
-"""As in ``conf/config.yaml``, which commands that only look at folders need not compose."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="mvcgc", description=__doc__)
-    parser.add_argument("--root", help=f"folder of all runs (default: ${ROOT_VARIABLE}, else {DEFAULT_ROOT})")
+    parser.add_argument("--root", help=f"folder of all runs (default: ${ROOT_VARIABLE}, else {Config.root})")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     plan = _add(commands, "plan", _plan, "what a run would do, why, and what it costs; runs nothing")
@@ -142,7 +140,8 @@ def _data_report(_: argparse.Namespace) -> None:
 
 
 def _root() -> Path:
-    return Path(os.environ.get(ROOT_VARIABLE, DEFAULT_ROOT))
+    """Where the configuration says too; to look at folders it need not be composed."""
+    return Path(os.environ.get(ROOT_VARIABLE, Config.root))
 
 
 if __name__ == "__main__":

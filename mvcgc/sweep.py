@@ -63,7 +63,7 @@ def carry_out(tables: Sequence[TableRequest], config: Config, action: Action, wh
     write_and_print(records, root, Path(config.results))
     if config.tracking.enabled:
         _collect(config, root)
-    _say_next()
+    _say_next(config.root)
     if report.exit_code:
         raise StagesFailed(report.exit_code)
 
@@ -131,8 +131,10 @@ def _collect(config: Config, root: Path) -> None:
         print(f"warning: {error}; `mvcgc collect` catches up", file=sys.stderr)
 
 
-def _say_next() -> None:
-    print("next: mvcgc status | mvcgc logs STAGE | mvcgc ui | python -m mvcgc.run --help")
+def _say_next(root: str) -> None:
+    mvcgc_there = "mvcgc" if root == Config.root else f"mvcgc --root {root}"
+    commands = (f"{mvcgc_there} {what}" for what in ("status", "logs STAGE", "ui"))
+    print(f"next: {' | '.join(commands)} | python -m mvcgc.run --help")
     print(
         "      python -m mvcgc.run -m sweeps=ablation_loss seed=0,1,2   (hydra/launcher=plan shows its cost)"
     )

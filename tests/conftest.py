@@ -3,6 +3,11 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# On a busy machine an example may take any time: that is no failure.
+settings.register_profile("mvcgc", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("mvcgc")
 
 CLIPS = Path(__file__).resolve().parents[2] / "shared" / "clips"
 

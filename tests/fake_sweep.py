@@ -38,6 +38,8 @@ class FakeSweep:
     stages: dict[str, StageRecord] = field(default_factory=dict)
     code_version: int = 1
     digest: str = DIGEST
+    views: tuple[str, ...] = ("rgb", "mv")
+    tasks: tuple[str, ...] = ("linear", "retrieve")
 
     def stage(self, name: str, key: str, parents: Mapping[str, str] | None = None) -> str:
         """The id of a stage; equal keys are equal stages."""
@@ -50,18 +52,18 @@ class FakeSweep:
     def row(
         self, name: str, seed: int, *, cross: bool = True, paper: str | None = None, changes: Any = None
     ) -> RowRecord:
-        """A row of two initialised views, cross guidance, linear probe and retrieval."""
-        init = {view: self.stage(f"init/{view}", f"{seed}") for view in ("rgb", "mv")}
+        """A row of initialised views, cross guidance, linear probe and retrieval."""
+        init = {view: self.stage(f"init/{view}", f"{seed}") for view in self.views}
         stages = {f"init/{view}": key for view, key in init.items()}
         parents = init
         if cross:
             stages["cross"] = self.stage("cross", f"{name} {seed}", init)
             parents = dict.fromkeys(init, stages["cross"])
-        for task in ("linear", "retrieve"):
+        for task in self.tasks:
             stages[f"{task}/demo"] = self.stage(f"{task}/demo", f"{seed}", parents)
         params: dict[str, Any] = {
             "method": name.split(maxsplit=1)[0].lower(),
-            "views": "rgb+mv",
+            "views": "+".join(self.views),
             "k": 5,
             "seed": seed,
         }

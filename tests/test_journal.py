@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mvcgc.journal import JournalWriter, Point, Status, Tail, attempts, path_of, read, records
@@ -219,6 +219,7 @@ class TestFolding:
         assert attempts(tmp_path) == [2, 9, 10]
         assert values(tmp_path) == {10: 10.0}
 
+    @settings(max_examples=40)
     @given(
         st.lists(
             st.tuples(st.none() | st.integers(0, 12), st.lists(st.integers(1, 12), unique=True)),

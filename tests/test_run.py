@@ -105,7 +105,7 @@ def test_a_single_run_ends_in_its_table(
     assert [planned.row.name for planned in graph.rows] == ["Init.", "mine"]
     assert "mine" in ended.out
     assert "41.0" in ended.out
-    assert "next: mvcgc status" in ended.out
+    assert f"next: mvcgc --root {videos.parent / 'runs'} status" in ended.out
     table = Path("results/few_steps/run.md").read_text()
     assert "mine" in table
     assert "Init." in table

@@ -20,7 +20,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
+from hydra.errors import ConfigCompositionException, HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -69,6 +69,7 @@ class Composer:
         self._loader = loader
         self._parser = OverridesParser.create(config_loader=loader)
         self._settings: dict[str, Setting] = {}
+        self._options: dict[str, dict[str, Any]] = {}
         self._bases: dict[tuple[str, ...], _Base] = {}
         self._components: dict[tuple[tuple[str, ...], str, tuple[str, ...]], Any] = {}
 
@@ -100,6 +101,22 @@ class Composer:
         with user_errors():
             option = self._base(_groups([self.setting(text) for text in overrides])).choices[group]
         return None if option in (None, "null") else str(option)
+
+    def option(self, setting: Setting) -> dict[str, Any]:
+        """The keys that a group's option itself sets, and to what.
+
+        Nothing for an option that builds on others, as scales do: it cannot be read alone.
+        """
+        if setting.text not in self._options:
+            try:
+                name = f"{setting.key}/{setting.value}"
+                alone = self._loader.load_configuration(name, [], run_mode=RunMode.RUN)
+            except ConfigCompositionException:
+                self._options[setting.text] = {}
+            else:
+                own = OmegaConf.masked_copy(alone, [key for key in alone if key in COMPONENTS])
+                self._options[setting.text] = _leaves(OmegaConf.to_container(own))
+        return self._options[setting.text]
 
     def _setting_of(self, override: Override, text: str) -> Setting:
         if override.is_add() or override.is_force_add() or override.is_delete():
@@ -195,6 +212,16 @@ def _set(config: DictConfig, setting: Setting) -> Callable[[], None]:
         given = setting.text.partition("=")[2]
         raise UserError(rejected_value(setting.key, given, error)) from error
     return lambda: parent.__setitem__(name, old)
+
+
+def _leaves(node: Any, prefix: str = "") -> dict[str, Any]:
+    """The values of a tree by dotted key; lists are values."""
+    if not isinstance(node, dict):
+        return {prefix: node}
+    leaves = {}
+    for name, inner in node.items():
+        leaves.update(_leaves(inner, f"{prefix}.{name}" if prefix else name))
+    return leaves
 
 
 def _groups(settings: Sequence[Setting]) -> tuple[str, ...]:

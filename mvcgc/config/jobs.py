@@ -111,20 +111,27 @@ class Jobs:
         return [self._sweep_row(job, sweep, row) for row in rows]
 
     def _sweep_row(self, job: Sequence[str], sweep: str, row: RowConfig) -> Row:
-        given = {setting.key: setting for setting in map(self._composer.setting, job)}
         where = f"row {row.name!r} of {sweep}"
         try:
             for text in row.overrides:
-                own = self._composer.setting(text)
-                typed = given.get(own.key)
-                if typed is not None and typed.value != own.value:
-                    raise UserError(
-                        f"{typed.text} contradicts {text}; leave it out of the command line or of the sweep"
-                    )
+                self._check_agreement(self._composer.setting(text), job)
             config = self._composer.compose([*job, *row.overrides])
             return _row(self._name(row.name, job), config, row.paper)
         except UserError as error:
             raise UserError(f"{where}: {error}") from error
+
+    def _check_agreement(self, own: Setting, job: Sequence[str]) -> None:
+        """Raise UserError if the command line says otherwise: the row would not be what its name says."""
+        for typed in map(self._composer.setting, job):
+            if typed.key == own.key:
+                agreed = typed.value == own.value
+            elif own.is_group and not typed.is_group and typed.component == own.key:
+                agreed = self._composer.option(own).get(typed.key, typed.value) == typed.value
+            else:
+                agreed = True
+            if not agreed:
+                remedy = "leave it out of the command line or of the sweep"
+                raise UserError(f"{typed.text} contradicts {own.text}; {remedy}")
 
     def _own_rows(self, job: Sequence[str]) -> list[Row]:
         config = self._composer.compose(job)

@@ -1,5 +1,6 @@
 """The table on a terminal, at the end of a run."""
 
+import textwrap
 from dataclasses import replace
 
 from rich import box
@@ -12,8 +13,10 @@ from mvcgc.tables import text
 from mvcgc.tables.model import Line, Table
 
 WIDE = 100
-MIN_NAME = 20
-"""Characters of a row's name that stay on one line, however many columns there are."""
+LABEL = 10
+"""Characters of a column's label on one line: about as wide as its figures."""
+MIN_NAME = 8
+"""Room that a row's name keeps, however many columns there are."""
 _STATE_STYLES = {
     State.FAILED.value: "bold red",
     State.DAMAGED.value: "bold red",
@@ -30,12 +33,11 @@ def print_table(table: Table, console: Console | None = None) -> None:
     if console.width < WIDE:
         table = _ours(table)
     grid = Grid(title=Text(table.title, style="bold"), box=box.SIMPLE_HEAD, title_justify="left")
-    # Of the columns that may wrap, rich narrows the widest first: row names would vanish without a floor.
-    longest = max((len(text.name(line)) for line in table.lines), default=0)
-    grid.add_column("", overflow="fold", min_width=min(longest, MIN_NAME))
+    grid.add_column("", overflow="fold", min_width=MIN_NAME)
     grid.add_column("seeds", justify="right")
     for index, column in enumerate(table.columns):
-        grid.add_column(Text(column.label), justify="right")
+        label = "\n".join(textwrap.wrap(column.label, LABEL))
+        grid.add_column(Text(label), justify="right", no_wrap=True)
         if table.has_paper(index):
             grid.add_column("paper", justify="right")
     for above, line in zip((None, *table.lines), table.lines, strict=False):

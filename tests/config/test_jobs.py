@@ -168,6 +168,16 @@ def test_two_sweeps_and_two_scales_are_tables_of_one_command(composed: Composer)
             "row 'Init.' of ablation_loss: method=cmc contradicts method=init",
         ),
         (
+            ["sweeps=ablation_loss method.variant=cmc"],
+            False,
+            "row 'Init.' of ablation_loss: method.variant=cmc contradicts method=init",
+        ),
+        (
+            ["sweeps=ablation_mv_resolution scale=ucf101 motion.cell=16"],
+            False,
+            "row 'cell 8 px, input 128 px' of ablation_mv_resolution: motion.cell=16 contradicts",
+        ),
+        (
             ["sweeps=ablation_mv_resolution scale=ucf101 downstream.views=[flow]"],
             False,
             "row 'cell 8 px, input 128 px' of ablation_mv_resolution: downstream.views=[flow]: flow",

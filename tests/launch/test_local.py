@@ -245,7 +245,7 @@ class TestStopping:
         executor = Executor(stubs, ks=[5])
         wait_for(lambda: len(stubs.started()) == 2, "both initialisations start")
         executor.send(signal.SIGTERM)
-        time.sleep(0.5)
+        wait_for(lambda: "waiting for checkpoints" in executor.said, "the first signal is taken")
         assert executor.running
         executor.send(signal.SIGTERM)
         assert executor.wait() == 128 + signal.SIGTERM

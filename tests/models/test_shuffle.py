@@ -1,6 +1,5 @@
 """Batch shuffling on two real ranks, against one process that does everything by hand."""
 
-import multiprocessing
 import sys
 import warnings
 from pathlib import Path
@@ -14,11 +13,8 @@ from mvcgc import dist
 from mvcgc.models import BackboneConfig, ContrastModel, Shuffle
 from mvcgc.positives import MethodConfig
 
-sys.path.append(str(Path(__file__).parents[1] / "train"))
-from train_standin import free_port, rank_main
-
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["__main__", "pytest", "mvcgc.models", "torch._dynamo"])
+sys.path.append(str(Path(__file__).parents[1]))
+from real_processes import on_two_ranks
 
 WORLD, PER_RANK, SEED = 2, 4, 3
 TRAINED = ("rgb", "mv")
@@ -60,16 +56,7 @@ def one_rank(folder: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    folder, port = tmp_path_factory.mktemp("ranks"), free_port()
-    processes = [
-        PROCESSES.Process(target=rank_main, args=(rank, port, folder, one_rank)) for rank in range(WORLD)
-    ]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(120)
-    assert [process.exitcode for process in processes] == [0, 0]
-    return [torch.load(folder / f"{rank}.pt") for rank in range(WORLD)]
+    return on_two_ranks(one_rank, tmp_path_factory.mktemp("ranks"))
 
 
 def test_shuffling_permutes_the_global_batch_and_is_undone(ranks: list[dict[str, Any]]) -> None:

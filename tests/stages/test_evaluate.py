@@ -1,6 +1,5 @@
 """Evaluation of real, tiny files: against slow averages, on two ranks, and across interruptions."""
 
-import multiprocessing
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -27,11 +26,8 @@ from mvcgc.stages.spec import EvaluateSpec, TestConfig
 from mvcgc.train import Interrupted, StopFlag
 from mvcgc.video import Box, ClipRequest, Reader
 
-sys.path.append(str(Path(__file__).parents[1] / "train"))
-from train_standin import free_port, rank_main
-
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["__main__", "pytest", "mvcgc.stages.evaluate", "torch._dynamo"])
+sys.path.append(str(Path(__file__).parents[1]))
+from real_processes import on_two_ranks
 
 
 @pytest.fixture(scope="module")
@@ -177,17 +173,7 @@ def test_two_ranks_find_what_one_finds(
     """Three test videos among two ranks: neither is one counted twice, nor one left out."""
     for name in ("encoders", "manifests"):
         (tmp_path / name).symlink_to(lab / name)
-    port = free_port()
-    ranks = [
-        PROCESSES.Process(target=rank_main, args=(rank, port, tmp_path, standin.on_two_ranks))
-        for rank in range(2)
-    ]
-    for process in ranks:
-        process.start()
-    for process in ranks:
-        process.join(120)
-    assert [process.exitcode for process in ranks] == [0, 0]
-    found = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
+    found = on_two_ranks(standin.on_two_ranks, tmp_path)
     assert found[0] == found[1]
     for task in ("retrieve", "linear"):
         assert found[0][task] == results[task].metrics
