@@ -1,6 +1,7 @@
 """The table on a terminal, at the end of a run."""
 
 import textwrap
+from collections.abc import Sequence
 from dataclasses import replace
 
 from rich import box
@@ -13,10 +14,9 @@ from mvcgc.tables import text
 from mvcgc.tables.model import Line, Table
 
 WIDE = 100
-LABEL = 10
-"""Characters of a column's label on one line: about as wide as its figures."""
-MIN_NAME = 8
-"""Room that a row's name keeps, however many columns there are."""
+NAME_WIDTH, SEEDS_WIDTH, LABEL_WIDTH = 22, 8, 10
+"""Characters after which names, seeds and headings are wrapped; a heading may be as wide as its figures."""
+_GAP, _EDGES = 3, 2
 _STATE_STYLES = {
     State.FAILED.value: "bold red",
     State.DAMAGED.value: "bold red",
@@ -27,28 +27,81 @@ _STATE_STYLES = {
 def print_table(table: Table, console: Console | None = None) -> None:
     """Print the table with its legend and notes; ``console`` is by default that of standard output.
 
-    Differences stand below the figures. On less than 100 characters the paper's figures are left out.
+    Differences stand below the figures. Columns that do not fit beside the others follow below them, with the
+    names again. On less than 100 characters the paper's figures are left out.
     """
     console = console or Console()
     if console.width < WIDE:
         table = _ours(table)
-    grid = Grid(title=Text(table.title, style="bold"), box=box.SIMPLE_HEAD, title_justify="left")
-    grid.add_column("", overflow="fold", min_width=MIN_NAME)
-    grid.add_column("seeds", justify="right")
-    for index, column in enumerate(table.columns):
-        label = "\n".join(textwrap.wrap(column.label, LABEL))
-        grid.add_column(Text(label), justify="right", no_wrap=True)
+    console.print(Text(table.title, style="bold"))
+    for columns in _groups(table, console.width):
+        console.print(_grid(table, columns))
+    console.print(Text(text.legend(table), style="dim"))
+    for note in table.notes:
+        console.print(Text(text.note(note)))
+
+
+def _groups(table: Table, width: int) -> list[list[int]]:
+    """The columns, in their order, in as many groups as it takes for each to fit."""
+    room = width - _EDGES - _name_width(table) - _GAP - SEEDS_WIDTH
+    groups: list[list[int]] = [[]]
+    left = room
+    for index in range(len(table.columns)):
+        needed = _figure_width(table, index) + _GAP
+        if table.has_paper(index):
+            needed += len("paper") + _GAP
+        if needed > left and groups[-1]:
+            groups.append([])
+            left = room
+        groups[-1].append(index)
+        left -= needed
+    return groups
+
+
+def _name_width(table: Table) -> int:
+    return min(NAME_WIDTH, max((len(text.name(line)) for line in table.lines), default=0))
+
+
+def _figure_width(table: Table, index: int) -> int:
+    lines = [part for line in table.lines for part in _figure(table, line, index).plain.split("\n")]
+    label = textwrap.wrap(table.columns[index].label, LABEL_WIDTH)
+    return max(len(part) for part in (*lines, *label))
+
+
+def _grid(table: Table, columns: Sequence[int]) -> Grid:
+    grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False)
+    grid.add_column("", width=_name_width(table))
+    grid.add_column("seeds", justify="right", max_width=SEEDS_WIDTH)
+    for index in columns:
+        width = _figure_width(table, index)
+        label = "\n".join(textwrap.wrap(table.columns[index].label, max(width, LABEL_WIDTH)))
+        grid.add_column(Text(label), justify="right", no_wrap=True, min_width=width)
         if table.has_paper(index):
             grid.add_column("paper", justify="right")
     for above, line in zip((None, *table.lines), table.lines, strict=False):
         if above is not None and line.literature and not above.literature:
             grid.add_section()
         name = Text(text.name(line), style="italic dim" if line.literature else "")
-        grid.add_row(name, text.seeds(line), *_cells(table, line))
-    console.print(grid)
-    console.print(Text(text.legend(table), style="dim"))
-    for note in table.notes:
-        console.print(Text(text.note(note)))
+        cells = [cell for index in columns for cell in _cells(table, line, index)]
+        grid.add_row(name, text.seeds(line), *cells)
+    return grid
+
+
+def _cells(table: Table, line: Line, index: int) -> list[Text]:
+    figure = _figure(table, line, index)
+    if not table.has_paper(index):
+        return [figure]
+    return [figure, Text(text.paper(line.cells[index], text.decimals(table, index)), style="dim")]
+
+
+def _figure(table: Table, line: Line, index: int) -> Text:
+    """A figure, with its difference below."""
+    digits = text.decimals(table, index)
+    figure = text.figure(line, index, digits)
+    cell = Text(figure, style="bold green" if line.cells[index].best else _STATE_STYLES.get(figure, ""))
+    if line.cells[index].difference is not None:
+        cell.append(f"\n{text.difference(line, index, digits)}", style="not bold dim default")
+    return cell
 
 
 def _ours(table: Table) -> Table:
@@ -59,18 +112,3 @@ def _ours(table: Table) -> Table:
         if not line.literature
     ]
     return replace(table, lines=tuple(lines), paper_title=None)
-
-
-def _cells(table: Table, line: Line) -> list[Text]:
-    cells = []
-    for index in range(len(table.columns)):
-        digits = text.decimals(table, index)
-        figure = text.figure(line, index, digits)
-        style = "bold green" if line.cells[index].best else _STATE_STYLES.get(figure, "")
-        cell = Text(figure, style=style)
-        if line.cells[index].difference is not None:
-            cell.append(f"\n{text.difference(line, index, digits)}", style="not bold dim default")
-        cells.append(cell)
-        if table.has_paper(index):
-            cells.append(Text(text.paper(line.cells[index], digits), style="dim"))
-    return cells
