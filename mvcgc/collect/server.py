@@ -43,7 +43,7 @@ def ui(
     if socket is None:
         _check_port(port)
     else:
-        _check_folder(socket)
+        check_folder(socket)
     source = collector(root, tracking, results)
     experiment = source.experiment_id
     log = root / "collect" / "server.log"
@@ -65,6 +65,8 @@ def ui(
             follow(source, stop, COLLECT_EVERY_S)
         finally:
             ended = _end(process)
+            if socket is not None:
+                socket.unlink(missing_ok=True)
     if ended is not None:
         print(f"error: mlflow server ended by itself with status {ended}, see {log}", file=sys.stderr)
     return 0 if ended is None else 1
@@ -102,13 +104,18 @@ def _check_port(port: int) -> None:
             raise UserError(f"--port {port}: {error.strerror or error}; choose another one") from error
 
 
-def _check_folder(socket: Path) -> None:
+def check_folder(socket: Path) -> None:
+    """Make the folder of a Unix socket. Raises UserError if others may enter it, or if the socket is in use."""
     folder = socket.parent
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if stat.S_IMODE(folder.stat().st_mode) & 0o077:
         raise UserError(f"--socket {socket}: others may enter {folder}; make it yours with chmod 700")
-    if socket.exists():
-        raise UserError(f"--socket {socket}: is there already; delete it if no server uses it")
+    if not socket.exists():
+        return
+    with sockets.socket(sockets.AF_UNIX) as probe:
+        if not socket.is_socket() or probe.connect_ex(str(socket)) == 0:
+            raise UserError(f"--socket {socket}: is there already and in use; choose another name")
+    socket.unlink()  # a server that was killed has left it
 
 
 def _wait_until_open(

@@ -1,6 +1,7 @@
 """The parts of collecting that need no MLflow."""
 
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -19,7 +20,7 @@ from mvcgc.collect.deliver import Collector
 from mvcgc.collect.filesystem import network_filesystem
 from mvcgc.collect.follow import follow, stopping
 from mvcgc.collect.names import NAME_LENGTH, key_name, metric_name, value_text
-from mvcgc.collect.server import comparison_page, server_command
+from mvcgc.collect.server import check_folder, comparison_page, server_command
 from mvcgc.collect.sources import Facts, root_id, sources
 from mvcgc.collect.transfer import Collected
 from mvcgc.collect.view import Sample
@@ -242,8 +243,8 @@ class TestServer:
         assert command[command.index("--workers") + 1] == "1"
         assert command[command.index("--host") + 1] == "127.0.0.1"
         assert "--uds" not in " ".join(command)
-        socket = server_command(tmp_path, TrackingConfig(), 5001, tmp_path / "s" / "ui.sock")
-        assert f"--uds {tmp_path}/s/ui.sock" in socket[-1]
+        private = server_command(tmp_path, TrackingConfig(), 5001, tmp_path / "s" / "ui.sock")
+        assert f"--uds {tmp_path}/s/ui.sock" in private[-1]
 
     def test_page(self) -> None:
         assert comparison_page("http://x", "3") == (
@@ -259,6 +260,24 @@ class TestServer:
         (tmp_path / "open").mkdir(mode=0o755)
         with pytest.raises(UserError, match=r"others may enter .*chmod 700"):
             ui(tmp_path, TrackingConfig(), socket=tmp_path / "open" / "ui.sock")
+
+    def test_a_socket_that_a_killed_server_left_is_no_hindrance(self, tmp_path: Path) -> None:
+        tmp_path.chmod(0o700)
+        path = tmp_path / "ui.sock"
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(path))
+            server.listen()
+            with pytest.raises(UserError, match="in use"):
+                check_folder(path)
+        check_folder(path)
+        assert not path.exists()
+
+    def test_a_port_that_is_taken(self, tmp_path: Path) -> None:
+        with socket.socket() as server:
+            server.bind(("127.0.0.1", 0))
+            server.listen()
+            with pytest.raises(UserError, match=r"--port \d+: Address already in use"):
+                ui(tmp_path, TrackingConfig(), port=server.getsockname()[1])
 
 
 def test_neither_stages_nor_commands_import_mlflow() -> None:

@@ -12,7 +12,7 @@ from mvcgc.data.demo.motions import Motion, Pose, pose
 from mvcgc.data.demo.textures import SPRITE, SPRITE_RADIUS, background, sprite
 
 NOMINAL = 96
-RADIUS = (16.0, 22.0)
+RADIUS = (18.0, 24.0)
 REACH = (11.0, 16.0)
 PERIOD = (11.0, 17.0)
 """Frames."""
@@ -27,8 +27,8 @@ CAMERA_TURNS = 16
 """Frames between changes of the camera's speed."""
 MARGIN = 64
 """Background beyond the picture, for the camera to move over."""
-BYSTANDER_RADIUS = (5.0, 8.0)
-BYSTANDER_SPEED = (0.6, 1.7)
+BYSTANDER_RADIUS = (4.0, 7.0)
+BYSTANDER_SPEED = (0.3, 1.0)
 
 
 @dataclass(frozen=True)
