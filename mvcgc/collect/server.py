@@ -105,7 +105,7 @@ def _check_port(port: int) -> None:
 
 
 def check_folder(socket: Path) -> None:
-    """Make the folder of a Unix socket. Raises UserError if others may enter it, or if the socket is in use."""
+    """Make the folder of a Unix socket. Raises UserError if others may enter it, or the socket is in use."""
     folder = socket.parent
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if stat.S_IMODE(folder.stat().st_mode) & 0o077:

@@ -33,6 +33,7 @@ FOREIGN_LAUNCHERS = ("basic", "submitit_local", "submitit_slurm")
 _AMBIGUOUS = re.compile(r"Ambiguous value for argument '([^']+)'")
 _REJECTED_KEY = re.compile(r"Could not override '([^']+)'")
 _REJECTED_OVERRIDE = re.compile(r"Error merging override ([^=]+)=(.*)", re.DOTALL)
+_NOT_A_NAME = "Config group override must be a string or a list"
 _IN_FILE = re.compile(r"In '([^']+)': \w+ raised while composing config:\n(.*)", re.DOTALL)
 
 
@@ -60,6 +61,8 @@ def _of_composition(error: BaseException) -> str | None:
         return unknown_key(match[1])
     if match := _REJECTED_OVERRIDE.match(text):
         return rejected_value(match[1], match[2], error.__cause__ or error)
+    if text.startswith(_NOT_A_NAME):  # Hydra does not say which group
+        return "a group takes the name of one of its options, as in method=mvcgc, and no number"
     if match := _IN_FILE.match(text):
         return f"in {match[1]}.yaml: {_explain_merge(match[2])}"
     return None

@@ -3,8 +3,10 @@
 import re
 
 import pytest
+from hydra.errors import ConfigCompositionException
 
 from mvcgc.config import Composer
+from mvcgc.config.explain import as_user_error
 from mvcgc.errors import UserError
 
 LINES = [
@@ -57,3 +59,10 @@ def test_what_does_not_go_together(composed: Composer) -> None:
     config = composed.compose(["downstream.views=[flow]"])
     with pytest.raises(UserError, match=re.escape("downstream.views=[flow]: flow is not trained")):
         config.experiment  # noqa: B018 - a property that checks
+
+
+def test_a_number_for_a_group_as_hydra_itself_tells_it() -> None:
+    error = as_user_error(
+        ConfigCompositionException("Config group override must be a string or a list. Got int")
+    )
+    assert str(error) == "a group takes the name of one of its options, as in method=mvcgc, and no number"
