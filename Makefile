@@ -4,8 +4,9 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+SLURM  := munge mariadb-server-core mariadb-client-core slurmdbd slurmctld slurmd slurm-client
 
-.PHONY: help demo test check format lock clean browser
+.PHONY: help demo test check format lock clean browser slurm
 
 help:
 	@echo "make demo    initialise, cross-guide and evaluate on videos made here; ends with a table (minutes, CPU)"
@@ -18,18 +19,19 @@ help:
 demo: $(READY)
 	$(BIN)/python -m mvcgc.run
 
-test: $(READY) browser
+test: $(READY) browser slurm
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
 check: $(READY)
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/ruff check . slurm/local-cluster
+	$(BIN)/ruff format --check . slurm/local-cluster
 	$(BIN)/mypy
+	$(BIN)/mypy --strict slurm/local-cluster
 	$(BIN)/lint-imports
 
 format: $(READY)
-	$(BIN)/ruff check --fix .
-	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix . slurm/local-cluster
+	$(BIN)/ruff format . slurm/local-cluster
 
 # A bare Debian has python3 without ensurepip: add the package where we may, else say what to ask for.
 $(READY): requirements.lock pyproject.toml
@@ -49,6 +51,15 @@ browser:
 	  { echo "installing chromium for the browser tests"; apt-get update -qq; \
 	    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; }; } || \
 	  echo "no chromium, and no right to install it: the browser tests will be skipped"
+
+# The launcher is tested on a real SLURM, slurm/local-cluster, that the tests start and stop: Debian's packages.
+slurm:
+	@PATH="$$PATH:/usr/sbin"; { command -v munged mariadbd mariadb slurmdbd slurmctld slurmd sbatch | wc -l | grep -qx 7; } || \
+	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	  { echo "installing SLURM for the launcher's tests"; apt-get update -qq; \
+	    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(SLURM) >/dev/null; }; } || \
+	  echo "no SLURM, and no right to install it: the tests on a cluster will be skipped"
+	@[ "$$(id -u)" = 0 ] || echo "a cluster needs root: the tests on a cluster will be skipped"
 
 # torch is pinned by its public version alone, so that a CPU build on disk satisfies it; what a CUDA build needs
 # (nvidia-*, triton) follows from torch's own exact pins and is left out.

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mvcgc import follow, inventory, run
+from mvcgc.bench.launch import compare
 from mvcgc.collect import collect, ui, watch
 from mvcgc.config import Config, compose
 from mvcgc.console import exit_code_of
@@ -37,12 +38,18 @@ def _parser() -> argparse.ArgumentParser:
 
     status = _add(commands, "status", _status, "how far each stage of a sweep is")
     status.add_argument("sweep", nargs="?", metavar="SWEEP", help="name or id (default: the newest)")
+    status.add_argument("--watch", action="store_true", help="go on until nothing of it runs, or Ctrl-C")
 
     logs = _add(commands, "logs", _logs, "what a stage has printed, on all its ranks")
     logs.add_argument("stage", metavar="STAGE", help="its name, id (as in the plan) or fingerprint")
     logs.add_argument("-f", "--follow", action="store_true", help="go on until the stage has ended")
 
-    cancel = _add(commands, "cancel", _cancel, "stop whoever runs a sweep or a stage; checkpoints are saved")
+    cancel = _add(
+        commands,
+        "cancel",
+        _cancel,
+        "stop a sweep or a stage, but nothing that another sweep needs; checkpoints are saved",
+    )
     cancel.add_argument("target", metavar="SWEEP|STAGE", nargs="?", help="default: the newest sweep")
 
     gather = _add(commands, "collect", _collect, "bring journals and tables to MLflow")
@@ -65,6 +72,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     _take_overrides(_add(steps, "make-demo", _data_make_demo, "make the demo's videos"))
     _add(steps, "report", _data_report, "the reports of all scanned datasets again")
+
+    bench = commands.add_parser("bench", help="measure ourselves")
+    subjects = bench.add_subparsers(metavar="SUBJECT", required=True)
+    launch = _add(subjects, "launch", _bench_launch, "our SLURM launcher beside Hydra's own, on trivial jobs")
+    launch.add_argument("--json", action="store_true", help="print one line of JSON")
+    launch.add_argument("--jobs", type=int, default=6, help="how many (default: %(default)s)")
+    launch.add_argument(
+        "--rounds", type=int, default=3, help="take the best of so many (default: %(default)s)"
+    )
+    launch.add_argument("--partition", help="where to (default: the cluster's own)")
     return parser
 
 
@@ -92,7 +109,11 @@ def _plan(parsed: argparse.Namespace) -> int:
 
 def _status(parsed: argparse.Namespace) -> None:
     root = _root()
-    sys.stdout.write(follow.status(root, follow.find_sweep(root, parsed.sweep)))
+    record = follow.find_sweep(root, parsed.sweep)
+    if parsed.watch:
+        follow.watch(root, record)
+    else:
+        sys.stdout.write(follow.status(root, record))
 
 
 def _logs(parsed: argparse.Namespace) -> None:
@@ -137,6 +158,11 @@ def _data_make_demo(parsed: argparse.Namespace) -> None:
 
 def _data_report(_: argparse.Namespace) -> None:
     inventory.report_all(_root())
+
+
+def _bench_launch(parsed: argparse.Namespace) -> None:
+    compared = compare(parsed.jobs, parsed.partition, parsed.rounds)
+    print(compared.json() if parsed.json else compared.text())
 
 
 def _root() -> Path:

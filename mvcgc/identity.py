@@ -259,25 +259,22 @@ class StageFolder:
         return done
 
     @property
-    def _lock(self) -> Lock:
+    def lock(self) -> Lock:
+        """The stage's lock."""
         return Lock(self.path / "lock")
 
     @property
     def owner(self) -> Owner | None:
         """Who holds the stage's lock, dead or alive; None if nobody does."""
-        return self._lock.owner
+        return self.lock.owner
 
     def try_lock(self, purpose: str = "") -> bool:
         """Take the stage for this process; False if another who may be alive has it: see `mvcgc.lock`."""
-        return self._lock.try_acquire(purpose)
-
-    def extend_lock(self, pids: Sequence[int]) -> None:
-        """Have the lock that this process holds stand for as long as any of ``pids`` lives, too."""
-        self._lock.extend(pids)
+        return self.lock.try_acquire(purpose)
 
     def release(self) -> None:
         """Give the stage back; nothing happens if this process does not hold it."""
-        self._lock.release()
+        self.lock.release()
 
 
 def _done_to_json(done: Done) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from mvcgc.data.demo import make_demo
 from mvcgc.data.manifest import load, report
 from mvcgc.data.prepare import DatasetKind, prepare
 from mvcgc.errors import UserError
-from mvcgc.launch import Machine
+from mvcgc.launch.machine import Machine
 from mvcgc.plan import Row, dataset_needs, manifests_folder
 
 

@@ -2,7 +2,8 @@
 
 Taking a lock is one ``link(2)``, which is exclusive on local and network filesystems and shows the owner's
 name from the first moment. A lock is taken from its owner only when the owner is provably dead: on this
-machine, in this process namespace, with all the processes that it listed gone, or the machine rebooted since.
+machine, in this process namespace, with all the processes that it listed gone, or the machine rebooted since;
+or a scheduler's job that its scheduler says is over.
 """
 
 import errno
@@ -12,10 +13,10 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from mvcgc.errors import UserError
 
@@ -53,19 +54,35 @@ class Machine:
         )
 
 
+class Jobs:
+    """How to learn whether a scheduler's job, ``<cluster>:<id>``, is over for good; unsure means False.
+
+    `mvcgc.launch` knows a scheduler and puts its answer here.
+    """
+
+    is_over: ClassVar[Callable[[str], bool]] = staticmethod(lambda _: False)
+
+
 @dataclass(frozen=True)
 class Owner:
-    """Who holds a lock: the first process took it, the others work for it."""
+    """Who holds a lock: the first process took it, the others work for it.
+
+    ``job`` (``<cluster>:<id>``) is the scheduler's job that the lock was handed over to; then there are no
+    processes, and ``machine`` is where it was submitted.
+    """
 
     machine: Machine
     processes: tuple[Process, ...]
     purpose: str
     taken_ms: int
     token: str
+    job: str = ""
 
     @property
     def provably_dead(self) -> bool:
         """True only if no process of this owner can be running any more. Unsure means False."""
+        if self.job:
+            return Jobs.is_over(self.job)
         here = Machine.here()
         if self.machine.host != here.host or self.machine.machine_id != here.machine_id:
             return False
@@ -77,6 +94,9 @@ class Owner:
         """For people: who, where, since when."""
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.taken_ms / 1000))
         purpose = f" for {self.purpose}" if self.purpose else ""
+        if self.job:
+            cluster, _, number = self.job.partition(":")
+            return f"job {number} on {cluster} since {since}{purpose}"
         return f"process {self.processes[0].pid} on {self.machine.host} since {since}{purpose}"
 
 
@@ -117,13 +137,21 @@ class Lock:
 
     def extend(self, pids: Sequence[int]) -> None:
         """Name further processes of the owner, this process: the lock holds while any of them lives."""
-        owner = self.owner
-        assert owner is not None, f"{self.path} is not held"
-        assert owner.token == self._token, f"{self.path} is another's"
+        owner = self._own
         processes = (owner.processes[0], *(_process(pid) for pid in pids))
-        renamed = Owner(owner.machine, processes, owner.purpose, owner.taken_ms, owner.token)
-        beside = self._write_beside(renamed)
-        beside.replace(self.path)
+        self._write_beside(replace(owner, processes=processes)).replace(self.path)
+
+    def hand_over(self, job: str) -> None:
+        """Make the scheduler's job ``<cluster>:<id>`` the owner in place of this process."""
+        renamed = replace(self._own, processes=(), job=job)
+        self._write_beside(renamed).replace(self.path)
+        del _held[self._key]
+
+    def release_by(self, job: str) -> None:
+        """Give the lock back if that job holds it; for the job itself, at its end."""
+        owner = self.owner
+        if owner is not None and owner.job == job:
+            self.path.unlink(missing_ok=True)
 
     def release(self) -> None:
         """Give the lock back if this process holds it."""
@@ -137,8 +165,11 @@ class Lock:
         return os.getpid(), self.path.absolute()
 
     @property
-    def _token(self) -> str | None:
-        return _held.get(self._key)
+    def _own(self) -> Owner:
+        owner = self.owner
+        assert owner is not None, f"{self.path} is not held"
+        assert owner.token == _held.get(self._key), f"{self.path} is another's"
+        return owner
 
     def _link(self, owner: Owner) -> bool:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -169,8 +200,8 @@ class Lock:
         return beside
 
     def _break(self, dead: Owner) -> None:
-        # All who may break this lock are on the dead owner's machine, so flock orders them; under it the file
-        # can only be the dead owner's own, or a live one's that took it since.
+        # All who may break a process's lock are on its machine; between those who may break a job's, network
+        # filesystems carry flock. Under it the file is the dead owner's own, or a live one's taken since.
         with self.path.with_name(f".{self.path.name}.breaking").open("w") as guard:
             fcntl.flock(guard, fcntl.LOCK_EX)
             current = self.owner
@@ -213,4 +244,5 @@ def _owner_from_json(data: dict[str, Any]) -> Owner:
         purpose=data["purpose"],
         taken_ms=data["taken_ms"],
         token=data["token"],
+        job=data.get("job", ""),
     )

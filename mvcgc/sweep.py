@@ -8,12 +8,21 @@ from pathlib import Path
 from rich.console import Console
 
 import mvcgc
-from mvcgc import launch, plan
+from mvcgc import plan
 from mvcgc.collect import CollectError, collect
 from mvcgc.config import Config, TableRequest
 from mvcgc.data.manifest import Manifest
 from mvcgc.data.prepare import is_scanned, prepare
 from mvcgc.errors import UserError
+from mvcgc.launch import local
+from mvcgc.launch.machine import Machine
+from mvcgc.launch.report import Report
+from mvcgc.launch.slurm import cost, execute
+from mvcgc.launch.slurm.config import UNUSED, SlurmConfig
+from mvcgc.launch.slurm.preview import is_for_slurm, scripts
+from mvcgc.launch.slurm.queue import QueueUnavailable
+from mvcgc.launch.slurm.request import resized
+from mvcgc.launch.slurm.snapshot import snapshot
 from mvcgc.stages.provenance import code_state
 from mvcgc.tables import check_paper, print_table, write_tables
 
@@ -23,9 +32,10 @@ LOG_WIDTH = 200
 
 
 class Action(Enum):
-    """``local`` runs the stages on this machine, ``plan`` only shows what would run."""
+    """``local`` runs the stages on this machine, ``slurm`` as jobs of a cluster, ``plan`` shows them."""
 
     local = "local"
+    slurm = "slurm"
     plan = "plan"
 
 
@@ -37,10 +47,17 @@ class StagesFailed(Exception):
         self.exit_code = exit_code
 
 
-def carry_out(tables: Sequence[TableRequest], config: Config, action: Action, why: str | None = None) -> None:
+def carry_out(
+    tables: Sequence[TableRequest],
+    config: Config,
+    action: Action,
+    settings: SlurmConfig,
+    why: str | None = None,
+) -> None:
     """Act on the rows of all ``tables`` as one graph; ``config`` says where files go.
 
-    ``why``, with a plan, names a stage by its name or id: what makes it differ is shown instead.
+    ``settings`` are those of ``slurm``. ``why``, with a plan, names a stage by its name or id: what makes it
+    differ is shown instead.
 
     Raises UserError before anything starts if something cannot work, `StagesFailed` at the end if some stages
     failed or the user stopped them.
@@ -48,24 +65,59 @@ def carry_out(tables: Sequence[TableRequest], config: Config, action: Action, wh
     for table in tables:
         columns = [column.paper for column in table.spec.columns]
         check_paper(table.spec.paper_table, columns, [row.paper for row in table.rows])
-    rows = [row for table in tables for row in table.rows]
+    rows = resized([row for table in tables for row in table.rows], settings)
     root = Path(config.root)
     manifests = {need: _manifest(need, root, action) for need in plan.dataset_needs(rows)}
     graph = plan.build(rows, manifests)
     if action is Action.plan:
         if why is None:
-            _show_plan(graph, root)
+            _show_plan(graph, root, settings)
         else:
             _explain(graph, root, why)
         return
+    if action is Action.slurm:
+        cost.check_budget(graph, plan.judge(graph, root), settings, root)
     records = _write_records(tables, graph, root)
-    report = launch.execute(graph, root, purpose=",".join(record.id for record in records))
+    report = _execute(graph, root, action, settings, [record.id for record in records])
+    if report.left:
+        print(f"left to the cluster: {len(report.left)} of {len(graph.stages)} stages")
+        _say_next(config.root, ("status", "collect", "tables", "cancel"))
+        if report.exit_code:
+            raise StagesFailed(report.exit_code)
+        return
     write_and_print(records, root, Path(config.results))
     if config.tracking.enabled:
         _collect(config, root)
-    _say_next(config.root)
+    _say_next(config.root, ("status", "logs STAGE", "ui"))
     if report.exit_code:
         raise StagesFailed(report.exit_code)
+
+
+def _execute(
+    graph: plan.Graph, root: Path, action: Action, settings: SlurmConfig, sweeps: Sequence[str]
+) -> Report:
+    purpose, report = ",".join(sweeps), Report()
+    try:
+        if action is Action.slurm:
+            report = _on_slurm(graph, root, settings, purpose)
+        else:
+            report = local.execute(graph, root, purpose=purpose)
+    finally:
+        if not report.left:  # jobs that go on by themselves still have someone who wants them
+            for sweep in sweeps:
+                plan.ongoing.end(root, sweep)
+    return report
+
+
+def _on_slurm(graph: plan.Graph, root: Path, settings: SlurmConfig, purpose: str) -> Report:
+    for key in UNUSED:
+        if getattr(settings, key) is not None:
+            print(f"warning: hydra.launcher.{key} means nothing here", file=sys.stderr)
+    try:
+        code = snapshot(root) if settings.snapshot else None
+        return execute.execute(graph, root, settings, purpose=purpose, code=code)
+    except QueueUnavailable as error:
+        raise UserError(f"hydra/launcher=slurm: {error}") from error
 
 
 def write_and_print(records: Sequence[plan.SweepRecord], root: Path, out: Path) -> None:
@@ -77,13 +129,18 @@ def write_and_print(records: Sequence[plan.SweepRecord], root: Path, out: Path) 
         print(f"written to {', '.join(str(path) for path in written.paths)}\n")
 
 
-def _show_plan(graph: plan.Graph, root: Path) -> None:
-    """A table on a terminal, plain lines elsewhere."""
+def _show_plan(graph: plan.Graph, root: Path, settings: SlurmConfig) -> None:
+    """A table on a terminal, plain lines elsewhere; what it costs; the scripts, if a cluster was named."""
     verdicts = plan.judge(graph, root)
     if sys.stdout.isatty():
         Console().print(plan.renderable(graph, verdicts))
     else:
         sys.stdout.write(plan.text(graph, verdicts))
+    for line in cost.estimate(graph, verdicts, settings, root).lines:
+        print(line)
+    if is_for_slurm(settings):
+        print("", *scripts(graph, verdicts, settings, root), sep="\n")
+    cost.check_budget(graph, verdicts, settings, root)
 
 
 def _explain(graph: plan.Graph, root: Path, wanted: str) -> None:
@@ -99,7 +156,7 @@ def _manifest(need: plan.Need, root: Path, action: Action) -> Manifest | None:
     store = plan.manifests_folder(root)
     if action is Action.plan and not is_scanned(need.config, store):
         return None
-    return prepare(need.config, store, need.min_frames, need.needs_vectors, launch.Machine.here().cores)
+    return prepare(need.config, store, need.min_frames, need.needs_vectors, Machine.here().cores)
 
 
 def _write_records(tables: Sequence[TableRequest], graph: plan.Graph, root: Path) -> list[plan.SweepRecord]:
@@ -119,6 +176,7 @@ def _write_records(tables: Sequence[TableRequest], graph: plan.Graph, root: Path
         )
         record = plan.record_of([next(planned) for _ in table.rows], origin, table.spec)
         plan.write_record(root, record)
+        plan.ongoing.begin(root, record)
         records.append(record)
     return records
 
@@ -131,10 +189,10 @@ def _collect(config: Config, root: Path) -> None:
         print(f"warning: {error}; `mvcgc collect` catches up", file=sys.stderr)
 
 
-def _say_next(root: str) -> None:
+def _say_next(root: str, commands: Sequence[str]) -> None:
     mvcgc_there = "mvcgc" if root == Config.root else f"mvcgc --root {root}"
-    commands = (f"{mvcgc_there} {what}" for what in ("status", "logs STAGE", "ui"))
-    print(f"next: {' | '.join(commands)} | python -m mvcgc.run --help")
+    said = (f"{mvcgc_there} {what}" for what in commands)
+    print(f"next: {' | '.join(said)} | python -m mvcgc.run --help")
     print(
         "      python -m mvcgc.run -m sweeps=ablation_loss seed=0,1,2   (hydra/launcher=plan shows its cost)"
     )

@@ -1,5 +1,6 @@
 """Fixtures shared by all tests."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,9 @@ from hypothesis import HealthCheck, settings
 # On a busy machine an example may take any time: that is no failure.
 settings.register_profile("mvcgc", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("mvcgc")
+
+# A shell starts its background jobs deaf to Ctrl-C, and they pass that on to what they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 CLIPS = Path(__file__).resolve().parents[2] / "shared" / "clips"
 

@@ -143,7 +143,7 @@ def test_cancel_stops_the_process_that_runs_the_sweep_and_no_other(mvcgc: Comman
         assert own.wait(timeout=60) == -signal.SIGTERM
         time.sleep(0.2)
         assert other.poll() is None
-        assert_mistake(mvcgc("cancel"), "the newest sweep runs no stage")
+        assert_mistake(mvcgc("cancel"), f"{sweep.record.id} runs no stage")
     finally:
         for holder in holders:
             holder.kill()

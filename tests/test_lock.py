@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mvcgc.errors import UserError
-from mvcgc.lock import Lock, Machine, Owner, Process
+from mvcgc.lock import Jobs, Lock, Machine, Owner, Process
 
 HOLD = """
 import sys, pathlib, time
@@ -171,3 +172,42 @@ def test_says_so_where_there_are_no_hard_links(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(UserError, match="hard links"):
         Lock(tmp_path / "lock").try_acquire()
     assert os.listdir(tmp_path) == []
+
+
+class TestOwnedByAJob:
+    @pytest.fixture
+    def over(self, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+        """Jobs that their scheduler says are over."""
+        over: set[str] = set()
+        monkeypatch.setattr(Jobs, "is_over", staticmethod(over.__contains__))
+        return over
+
+    def test_outlives_who_took_it(self, tmp_path: Path, over: set[str]) -> None:
+        lock = Lock(tmp_path / "lock")
+        assert lock.try_acquire("sweep x")
+        lock.hand_over("cluster:12")
+        lock.release()  # it is no longer ours to give
+        assert not lock.try_acquire()
+        owner = lock.owner
+        assert owner is not None
+        assert owner.job == "cluster:12"
+        assert re.fullmatch(r"job 12 on cluster since .* for sweep x", owner.describe())
+
+    def test_is_broken_once_the_job_is_over(self, tmp_path: Path, over: set[str]) -> None:
+        lock = Lock(tmp_path / "lock")
+        assert lock.try_acquire()
+        lock.hand_over("cluster:12")
+        over.add("cluster:12")
+        assert lock.try_acquire()
+        owner = lock.owner
+        assert owner is not None
+        assert owner.job == ""
+
+    def test_is_given_back_by_that_job_alone(self, tmp_path: Path, over: set[str]) -> None:
+        lock = Lock(tmp_path / "lock")
+        assert lock.try_acquire()
+        lock.hand_over("cluster:12")
+        lock.release_by("cluster:13")
+        assert lock.owner is not None
+        lock.release_by("cluster:12")
+        assert lock.owner is None

@@ -11,8 +11,10 @@ import pytest
 from commands import Command, assert_mistake
 from rows import finish
 
-from mvcgc import launch, plan, run, sweep
+from mvcgc import plan, run, sweep
 from mvcgc.collect import CollectError
+from mvcgc.launch import local
+from mvcgc.launch.report import Failure, Report
 from mvcgc.video import encode
 
 SMALL = ("downstream.linear.batch_size=2", "tracking=off")
@@ -54,14 +56,14 @@ def execute(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[plan.Graph]
     def place(failing: str) -> list[plan.Graph]:
         seen: list[plan.Graph] = []
 
-        def stand_in(graph: plan.Graph, root: Path, *, purpose: str = "") -> launch.Report:
+        def stand_in(graph: plan.Graph, root: Path, *, purpose: str = "") -> Report:
             assert purpose
             seen.append(graph)
-            report = launch.Report()
+            report = Report()
             for stage in graph.stages.values():
                 bad = [parent.id for parent in stage.parents.values() if parent.id not in report.done]
                 if stage.name == failing:
-                    report.failed[stage.id] = launch.Failure("out of luck", None)
+                    report.failed[stage.id] = Failure("out of luck", None)
                 elif bad:
                     report.blocked[stage.id] = bad[0]
                 else:
@@ -69,7 +71,7 @@ def execute(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[plan.Graph]
                     report.done.add(stage.id)
             return report
 
-        monkeypatch.setattr(launch, "execute", stand_in)
+        monkeypatch.setattr(local, "execute", stand_in)
         return seen
 
     return place
@@ -167,7 +169,7 @@ def test_bugs_keep_their_traceback(command: Command, monkeypatch: pytest.MonkeyP
         ("method=mvcg", "method=mvcg: choose one of mvcgc, "),
         ("method.k=1,2", "method.k=1,2: one value is wanted here; several runs take -m"),
         ("sweeps=ablation_loss", "sweeps=ablation_loss: a sweep has many rows, so it takes -m"),
-        ("hydra/launcher=basic", "hydra/launcher=basic: choose one of local, plan"),
+        ("hydra/launcher=basic", "hydra/launcher=basic: choose one of local, plan, slurm"),
         ("--cfg job -m", "Only one of --run, --multirun, --cfg"),
         ("views=mv hydra/launcher=plan", "method.variant=mvcgc"),
     ],

@@ -31,9 +31,8 @@ def launch_single() -> None:
 
     config = cast(DictConfig, HydraConfig.instance().cfg)
     if not str(config.hydra.launcher._target_).startswith(OURS):
-        raise UserError(
-            f"hydra/launcher={config.hydra.runtime.choices['hydra/launcher']}: choose one of local, plan"
-        )
+        chosen = config.hydra.runtime.choices["hydra/launcher"]
+        raise UserError(f"hydra/launcher={chosen}: choose one of local, plan, slurm")
     loader = GlobalHydra.instance().config_loader()
     launcher = Plugins.instance().instantiate_launcher(
         hydra_context=HydraContext(config_loader=loader, callbacks=Callbacks()),

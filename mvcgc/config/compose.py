@@ -12,7 +12,7 @@ import re
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hydra import initialize_config_module
@@ -31,7 +31,7 @@ from mvcgc.errors import UserError
 
 CONFIG_MODULE = "mvcgc.conf"
 CONFIG_NAME = "config"
-COMPONENTS = tuple(field.name for field in dataclasses.fields(Config))
+COMPONENTS = tuple(part.name for part in dataclasses.fields(Config))
 """The top-level keys."""
 
 _REFERENCE = re.compile(r"\$\{([a-z_]+)\b(?!:)")
@@ -40,26 +40,31 @@ _OWN_KEY = re.compile(r"((?:[a-z_]+\.)+)[a-z_]+=")
 
 @dataclass(frozen=True)
 class Setting:
-    """One override, ``key=value``: a group's option (``method=coclr``) or a key's value."""
+    """One override, ``key=value``: a group's option (``method=coclr``) or a key's value.
+
+    ``component`` is the top-level key that it belongs to.
+    """
 
     key: str
+    component: str
     value: Any
     text: str
     is_group: bool
 
-    @property
-    def component(self) -> str:
-        """The top-level key that it belongs to."""
-        return self.key.partition(".")[0]
-
 
 @dataclass
 class _Base:
-    """What one choice of groups composes to; ``refers_to`` by component, through its interpolations."""
+    """What one choice of groups composes to; ``refers_to`` by component, through its interpolations.
+
+    ``concerns`` is the other way round, with the component itself; ``unset`` are the components that were
+    built without further values, which most rows share.
+    """
 
     config: DictConfig
     choices: dict[str, Any]
     refers_to: dict[str, frozenset[str]]
+    concerns: dict[str, frozenset[str]]
+    unset: dict[str, Any] = field(default_factory=dict)
 
 
 class Composer:
@@ -86,7 +91,15 @@ class Composer:
                 if setting.component not in COMPONENTS:
                     raise UserError(unknown_key(setting.key))
             base = self._base(groups)
-            return Config(**{name: self._component(groups, base, name, values) for name in COMPONENTS})
+            concerned = {name for setting in values for name in base.concerns[setting.component]}
+            return Config(
+                **{
+                    name: self._component(groups, base, name, values)
+                    if name in concerned
+                    else _unset(base, name)
+                    for name in COMPONENTS
+                }
+            )
 
     def setting(self, text: str) -> Setting:
         """What an override says. Raises UserError for one that does not set exactly one key to one value."""
@@ -128,13 +141,17 @@ class Composer:
         if is_group and not isinstance(value, str):
             options = self._loader.get_group_options(key)
             raise UserError(wrong_option(key, text.partition("=")[2], options))
-        return Setting(key, value, text, is_group)
+        return Setting(key, key.partition(".")[0], value, text, is_group)
 
     def _base(self, groups: tuple[str, ...]) -> _Base:
         if groups not in self._bases:
             config = self._loader.load_configuration(CONFIG_NAME, list(groups), run_mode=RunMode.RUN)
             refers_to = _closure({name: _references(config._get_node(name)) for name in COMPONENTS})
-            self._bases[groups] = _Base(config, dict(config.hydra.runtime.choices), refers_to)
+            concerns = {
+                name: frozenset(other for other in COMPONENTS if other == name or name in refers_to[other])
+                for name in COMPONENTS
+            }
+            self._bases[groups] = _Base(config, dict(config.hydra.runtime.choices), refers_to, concerns)
         return self._bases[groups]
 
     def _component(self, groups: tuple[str, ...], base: _Base, name: str, values: Sequence[Setting]) -> Any:
@@ -185,6 +202,12 @@ def user_errors() -> Iterator[None]:
 def _raised_by_hydra(error: ValueError) -> bool:
     frames = list(traceback.walk_tb(error.__traceback__))
     return bool(frames) and str(frames[-1][0].f_globals.get("__name__", "")).startswith("hydra.")
+
+
+def _unset(base: _Base, name: str) -> Any:
+    if name not in base.unset:
+        base.unset[name] = _build(base, name, [])
+    return base.unset[name]
 
 
 def _build(base: _Base, name: str, values: Sequence[Setting]) -> Any:

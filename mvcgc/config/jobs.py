@@ -37,7 +37,7 @@ _UNNAMED = ("seed", "sweeps", "method", "scale")
 # What the name of a row tells of a run without -m, if it was given.
 _TELLING = ("method", "backbone", "motion", "clip", "augment", "init", "cross")
 # They belong to the command as a whole.
-_COMMON = ("root", "results", "tracking")
+_COMMON = ("root", "results", "tracking", "slurm")
 
 
 @dataclass

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mvcgc.identity import Done, StageDamaged, StageFolder
-from mvcgc.journal import JournalWriter, Status, Tail, attempts
+from mvcgc.identity import StageFolder
+from mvcgc.journal import JournalWriter, Status, Tail
 from mvcgc.launch.machine import Share
 from mvcgc.launch.ranks import Ranks
 from mvcgc.launch.report import Failure
 from mvcgc.plan import Stage
+from mvcgc.stages.state import next_attempt
 
 
 @dataclass
@@ -46,7 +47,7 @@ class Attempt:
         logs = [folder.log(number, rank) for rank in range(stage.runtime.ranks)]
         ranks = Ranks.start([*command, str(folder.path)], logs, environment)
         try:
-            folder.extend_lock(ranks.pids)
+            folder.lock.extend(ranks.pids)
         except BaseException:
             ranks.kill()
             raise
@@ -76,17 +77,3 @@ class Attempt:
     def _say(self, status: Status, reason: str) -> None:
         with JournalWriter(self.folder.journal, self.number) as journal:
             journal.end(status, reason)
-
-
-def next_attempt(folder: StageFolder) -> int:
-    """A number that no attempt at this stage has had, whether it came to its journal or only to its logs."""
-    logged = [int(log.name.split(".")[0]) for log in folder.logs.glob("*.*.log")]
-    return max([*attempts(folder.journal), *logged], default=0) + 1
-
-
-def valid_done(folder: StageFolder) -> Done | None:
-    """DONE.json if every output is as it was written, else None."""
-    try:
-        return folder.verify_done()
-    except StageDamaged:
-        return None

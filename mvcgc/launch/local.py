@@ -15,12 +15,14 @@ from pathlib import Path
 from mvcgc.errors import UserError
 from mvcgc.identity import StageFolder
 from mvcgc.journal import Status, Tail
-from mvcgc.launch.attempt import Attempt, valid_done
+from mvcgc.launch.attempt import Attempt
 from mvcgc.launch.machine import Machine, Pool, Share
 from mvcgc.launch.report import Failure, Report
 from mvcgc.launch.stop import StopRequests
+from mvcgc.launch.todo import sort
 from mvcgc.launch.views import View, failed_line, finished_line, make_view, start_line
 from mvcgc.plan import Action, Graph, Stage, Verdict, judge, newest_checkpoint
+from mvcgc.stages.state import valid_done
 
 COMMAND = (sys.executable, "-m", "mvcgc.stages")
 # How often the loop looks at its processes; and at files, which others write every two seconds anyway.
@@ -91,27 +93,10 @@ class _Executor:
 
     def sort(self, verdicts: dict[str, Verdict]) -> None:
         """Into what is finished, what others run, and what is to be done."""
-        for key, stage in self.graph.stages.items():
-            match verdicts[key].action:
-                case Action.CACHED | Action.UNNEEDED:
-                    self.report.done.add(key)
-                case Action.ATTACHED:
-                    self._await(stage, verdicts[key].reason)
-                case Action.SUBMIT:
-                    self.pending[key] = stage
-        # Planning compared the sizes of outputs; what is built upon now has to have the right content, too.
-        unverified = [parent for stage in self.pending.values() for parent in stage.parents.values()]
-        verified: set[str] = set()
-        while unverified:
-            parent = unverified.pop()
-            if parent.id not in self.report.done or parent.id in verified:
-                continue
-            verified.add(parent.id)
-            if valid_done(parent.folder(self.root)) is None:
-                self.view.say(f"{parent.name} is damaged and will run again")
-                self.report.done.remove(parent.id)
-                self.pending[parent.id] = parent
-                unverified += parent.parents.values()
+        todo = sort(self.graph, verdicts, self.root, self.view.say)
+        self.report.done, self.pending = todo.done, todo.pending
+        for key, reason in todo.attached.items():
+            self._await(self.graph.stages[key], reason)
 
     def run(self) -> None:
         """Until nothing is left to do, or the user stops it."""

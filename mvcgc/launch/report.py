@@ -17,13 +17,15 @@ class Failure:
 class Report:
     """Stages by id: finished (``done``, of which ``ran`` here), ``failed``, and ``blocked`` by which failure.
 
-    ``stopped_by`` is the signal that ended the execution early: stages in none of the three are still to do.
+    ``left`` are the jobs of stages that the executor leaves to wait or run. ``stopped_by`` is the signal that
+    ended the execution early: stages in none of the four are still to do.
     """
 
     done: set[str] = field(default_factory=set)
     ran: set[str] = field(default_factory=set)
     failed: dict[str, Failure] = field(default_factory=dict)
     blocked: dict[str, str] = field(default_factory=dict)
+    left: dict[str, str] = field(default_factory=dict)
     stopped_by: signal.Signals | None = None
 
     @property

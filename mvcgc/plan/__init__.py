@@ -1,10 +1,11 @@
 """Planning: rows in, a deduplicated graph of stages out, each with a verdict and its reason.
 
 ``experiment`` says what a row is, ``recipe`` which stages it takes, ``graph`` shares them among rows,
-``verdict`` looks at what is finished already, ``why`` explains what is not, ``render`` shows it all, and
-``record`` keeps it. Nothing here runs anything.
+``verdict`` looks at what is finished already, ``why`` explains what is not, ``render`` shows it all,
+``record`` keeps it, and ``ongoing`` knows who still wants what. Nothing here runs anything.
 """
 
+from mvcgc.plan import ongoing
 from mvcgc.plan.dataset import Dataset, Need, dataset_needs, manifests_folder
 from mvcgc.plan.experiment import DownstreamConfig, Experiment, Resources, Row
 from mvcgc.plan.graph import Graph, PlannedRow, Stage, build
@@ -23,9 +24,10 @@ from mvcgc.plan.record import (
     write_record,
 )
 from mvcgc.plan.render import Totals, clip_epochs, pretraining_network_epochs, renderable, text, totals
-from mvcgc.plan.state import StageState, State, newest_checkpoint, stage_state
+from mvcgc.plan.speed import Speeds
 from mvcgc.plan.verdict import Action, Verdict, headline, judge
 from mvcgc.plan.why import Difference, Explanation, why
+from mvcgc.stages.state import StageState, State, newest_checkpoint, stage_state
 
 __all__ = [
     "Action",
@@ -44,6 +46,7 @@ __all__ = [
     "Resources",
     "Row",
     "RowRecord",
+    "Speeds",
     "Stage",
     "StageRecord",
     "StageState",
@@ -60,6 +63,7 @@ __all__ = [
     "list_records",
     "manifests_folder",
     "newest_checkpoint",
+    "ongoing",
     "pretraining_network_epochs",
     "read_record",
     "record_of",

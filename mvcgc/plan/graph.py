@@ -54,7 +54,7 @@ class Stage:
     @property
     def spec(self) -> PretrainSpec | EvaluateSpec:
         """What the stage is told."""
-        return self.recipe.spec(self.experiment)
+        return self.recipe.spec(self.recipe.parts(self.experiment))
 
     @property
     def cores(self) -> int:
@@ -133,31 +133,33 @@ class _Builder:
         self._datasets: dict[Need, Dataset] = {}
         # By the type of a specification: its fields, with what turns their values to canonical text.
         self._parts: dict[type, list[tuple[str, ByContent[str]]]] = {}
+        # The canonical text of a specification, by the identities of the recipe and of its parts. Rows and
+        # the recipes' cache keep all of these alive, so that an identity stays one object's.
+        self._texts: dict[tuple[int, ...], str] = {}
         self.stages: dict[str, Stage] = {}
         self.notes: dict[str, None] = {}
 
     def row(self, row: Row) -> PlannedRow:
         """Add the stages of a row, or find them."""
         experiment = row.experiment
-        labelled = [self._dataset(experiment, config).labelled for config in experiment.evaluated_datasets]
-        for config, has_classes in zip(experiment.evaluated_datasets, labelled, strict=True):
-            if not has_classes:
-                self.notes[f"{config.name} has no classes: nothing is evaluated on it"] = None
+        pretrained_on = self._dataset(experiment, experiment.dataset)
+        evaluated_on = [self._dataset(experiment, config) for config in experiment.evaluated_datasets]
+        for dataset in evaluated_on:
+            if not dataset.labelled:
+                self.notes[f"{dataset.name} has no classes: nothing is evaluated on it"] = None
         stages: dict[str, Stage] = {}
-        for recipe in recipes(experiment, tuple(labelled)):
+        for recipe in recipes(experiment, tuple(dataset.labelled for dataset in evaluated_on)):
             parents = {view: stages[name] for view, name in recipe.parents(experiment)}
-            stages[recipe.name] = self._stage(row, recipe, parents)
+            dataset = pretrained_on if recipe.dataset < 0 else evaluated_on[recipe.dataset]
+            stages[recipe.name] = self._stage(row, recipe, dataset, parents)
         return PlannedRow(row, stages)
 
-    def _stage(self, row: Row, recipe: Recipe, parents: dict[str, Stage]) -> Stage:
+    def _stage(self, row: Row, recipe: Recipe, dataset: Dataset, parents: dict[str, Stage]) -> Stage:
         experiment, kind = row.experiment, recipe.group.kind
-        dataset = self._dataset(experiment, recipe.dataset_of(experiment))
-        with _named(recipe.group.optim_key):
-            spec = recipe.spec(experiment)
         print_ = fingerprint_of_text(
             recipe.name,
             CODE_VERSION[kind],
-            self._spec_json(spec),
+            self._text(recipe, experiment),
             dataset.digest,
             [parents[view].fingerprint for view in sorted(parents)],
         )
@@ -188,6 +190,14 @@ class _Builder:
             if self._datasets[need].manifest is None:
                 self.notes[f"{config.name} is not scanned: its costs are estimates, nothing is cached"] = None
         return self._datasets[need]
+
+    def _text(self, recipe: Recipe, experiment: Experiment) -> str:
+        parts = recipe.parts(experiment)
+        key = (id(recipe), *map(id, parts.values()))
+        if key not in self._texts:
+            with _named(recipe.group.optim_key):
+                self._texts[key] = self._spec_json(recipe.spec(parts))
+        return self._texts[key]
 
     def _spec_json(self, spec: PretrainSpec | EvaluateSpec) -> str:
         """``canonical_json(semantic(plain(spec)))``, put together from its parts: rows share most of them."""

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
+from typing import Any
 
 from mvcgc.data.prepare import DatasetConfig
-from mvcgc.data.sampling import MotionConfig
 from mvcgc.plan.experiment import Experiment
 from mvcgc.positives import MethodConfig, Variant, trained_views
 from mvcgc.stages.spec import Downstream, EvaluateSpec, PretrainSpec
@@ -86,36 +86,33 @@ class Recipe:
             case Group.retrieve:
                 return None
 
-    def spec(self, experiment: Experiment) -> PretrainSpec | EvaluateSpec:
-        """What the stage is told."""
-        optim = self.optim_of(experiment)
+    def parts(self, experiment: Experiment) -> dict[str, Any]:
+        """What the stage is told, by the specification's fields: parts of the experiment as they are.
+
+        Where two experiments hold the same objects, so do these parts.
+        """
+        parts = {
+            "views": _listed(self.views),
+            "dataset": self.dataset_of(experiment),
+            "clip": experiment.clip,
+            "motion": None if self.views == ("rgb",) else experiment.motion,
+            "augment": experiment.augment,
+            "backbone": experiment.backbone,
+            "optim": self.optim_of(experiment),
+            "seed": experiment.seed,
+        }
         if self.group.kind == "pretrain":
-            assert optim is not None
-            return PretrainSpec(
-                views=_listed(self.views),
-                dataset=experiment.dataset,
-                clip=experiment.clip,
-                motion=_motion(self.views, experiment),
-                augment=experiment.augment,
-                backbone=experiment.backbone,
-                method=self._method(experiment.method),
-                optim=optim,
-                seed=experiment.seed,
-            )
-        return EvaluateSpec(
-            task=Downstream(self.group.value),
-            views=_listed(self.views),
-            dataset=self.dataset_of(experiment),
-            clip=experiment.clip,
-            motion=_motion(self.views, experiment),
-            augment=experiment.augment,
-            backbone=experiment.backbone,
-            test=experiment.downstream.test,
-            optim=optim,
-            draws=experiment.downstream.draws if self.group is Group.linear else None,
-            dropout=experiment.downstream.dropout if self.group is Group.finetune else None,
-            seed=experiment.seed,
-        )
+            parts["method"] = self._method(experiment.method)
+        else:
+            parts["task"] = Downstream(self.group.value)
+            parts["test"] = experiment.downstream.test
+            parts["draws"] = experiment.downstream.draws if self.group is Group.linear else None
+            parts["dropout"] = experiment.downstream.dropout if self.group is Group.finetune else None
+        return parts
+
+    def spec(self, parts: dict[str, Any]) -> PretrainSpec | EvaluateSpec:
+        """The specification of these `parts`. Raises UserError where they do not go together."""
+        return PretrainSpec(**parts) if self.group.kind == "pretrain" else EvaluateSpec(**parts)
 
     def _method(self, method: MethodConfig) -> MethodConfig:
         if self.group is Group.cross:
@@ -184,10 +181,6 @@ def _recipes(
 @cache
 def _listed(views: tuple[str, ...]) -> list[str]:
     return list(views)
-
-
-def _motion(views: tuple[str, ...], experiment: Experiment) -> MotionConfig | None:
-    return None if views == ("rgb",) else experiment.motion
 
 
 @cache

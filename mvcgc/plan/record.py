@@ -35,6 +35,7 @@ _CONVERTER.register_structure_hook(Scalar, lambda value, _: value)  # JSON gives
 class Column:
     """A column of a table: a headline metric of a stage.
 
+    A ``metric`` without a view, as ``top1``, is that of all the views that a row evaluates.
     ``paper`` names the paper's column to print beside it; ``better`` is "higher" or "lower".
     """
 

@@ -23,7 +23,10 @@ def record(folder: StageFolder, attempt: int, device: torch.device) -> dict[str,
     All ranks call it, rank 0 writes.
     """
     places = dist.all_gather_object(f"{socket.gethostname()}: {describe(device)}")
+    known = _known(folder)
     code = code_state(Path(mvcgc.__file__).parent)
+    if code["commit"] is None and "submitted" in known:  # a copy of the code that was submitted
+        code = {key: known["submitted"]["code"][key] for key in code}
     if dist.is_main():
         entry = {
             "attempt": attempt,
@@ -35,8 +38,25 @@ def record(folder: StageFolder, attempt: int, device: torch.device) -> dict[str,
             "platform": platform.platform(),
             "packages": packages(),
         }
-        write_atomic(folder.provenance, json.dumps({"attempts": [*_earlier(folder), entry]}, indent=2) + "\n")
+        attempts = [*known.get("attempts", []), entry]
+        write_atomic(folder.provenance, json.dumps({**known, "attempts": attempts}, indent=2) + "\n")
     return {"host": socket.gethostname(), "device": describe(device), "commit": code["commit"] or ""}
+
+
+def submission() -> dict[str, Any]:
+    """What is submitted now: code, packages, and by which command; for `record_submission`."""
+    return {
+        "submitted_ms": time.time_ns() // 1_000_000,
+        "command": sys.orig_argv,
+        "host": socket.gethostname(),
+        "code": {"version": mvcgc.__version__, **code_state(Path(mvcgc.__file__).parent)},
+        "packages": packages(),
+    }
+
+
+def record_submission(folder: StageFolder, submitted: dict[str, Any]) -> None:
+    """Put `submission` into a stage's ``provenance.json``, in place of an earlier one's."""
+    write_atomic(folder.provenance, json.dumps({**_known(folder), "submitted": submitted}, indent=2) + "\n")
 
 
 def describe(device: torch.device) -> str:
@@ -73,8 +93,8 @@ def packages() -> dict[str, str]:
     return dict(names)
 
 
-def _earlier(folder: StageFolder) -> list[Any]:
+def _known(folder: StageFolder) -> dict[str, Any]:
     if not folder.provenance.exists():
-        return []
-    attempts: list[Any] = json.loads(folder.provenance.read_text())["attempts"]
-    return attempts
+        return {}
+    known: dict[str, Any] = json.loads(folder.provenance.read_text())
+    return known

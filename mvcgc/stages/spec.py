@@ -146,10 +146,13 @@ class Runtime:
     """How a stage runs; no part of its fingerprint.
 
     ``ranks`` processes, each with ``cpus`` threads of torch, ``gpus`` GPUs (0 or 1) and ``workers``
-    processes that read videos. ``manifest`` is the published manifest's file.
+    processes that read videos. ``manifest`` is the published manifest's file. A scheduler spreads the ranks
+    evenly over ``nodes`` machines and gives each machine ``mem_gb`` GB and the stage ``timeout_min`` minutes
+    at a time, or what it gives by default.
     """
 
     ranks: int = 1
+    nodes: int = 1
     cpus: int = 1
     gpus: int = 0
     workers: int = 0
@@ -157,14 +160,24 @@ class Runtime:
     manifest: str = ""
     checkpoint_every_s: float = 300.0
     log_every: int = 10
+    mem_gb: float | None = None
+    timeout_min: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("ranks", "cpus", "log_every"):
+        for name in ("ranks", "nodes", "cpus", "log_every"):
             if getattr(self, name) < 1:
                 raise UserError(f"runtime.{name}={getattr(self, name)} must be at least 1")
         for name in ("gpus", "workers", "checkpoint_every_s"):
             if getattr(self, name) < 0:
                 raise UserError(f"runtime.{name}={getattr(self, name)} must not be negative")
+        for name in ("mem_gb", "timeout_min"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise UserError(f"runtime.{name}={value} must be more than 0")
+        if self.ranks % self.nodes:
+            raise UserError(
+                f"runtime.ranks={self.ranks} does not spread evenly over runtime.nodes={self.nodes}"
+            )
 
 
 @dataclass

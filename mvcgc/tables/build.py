@@ -4,7 +4,7 @@ import dataclasses
 import json
 import re
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -74,7 +74,7 @@ class _Stages:
         if stage is None:
             return Trial(row.seed, State.MISSING, None, "")
         found = self.state(stage)
-        value = found.done.metrics.get(column.metric) if found.done else None
+        value = _figure(found.done.metrics, column.metric) if found.done else None
         return Trial(row.seed, self._outlook(stage), value, self.record.stages[stage].fingerprint)
 
     def _outlook(self, stage: str) -> State:
@@ -110,6 +110,14 @@ class _Stages:
             if self.state(stage).done
         )
         return sorted({commit for commit in found if commit})
+
+
+def _figure(metrics: Mapping[str, float], name: str) -> float | None:
+    """The metric; one that names no view is that of all views that were evaluated, two or one."""
+    if name in metrics:
+        return metrics[name]
+    of_views = {metric: value for metric, value in metrics.items() if metric.startswith(f"{name}_")}
+    return of_views.get(f"{name}_both", next(iter(of_views.values())) if len(of_views) == 1 else None)
 
 
 def _command(words: Sequence[str]) -> str:

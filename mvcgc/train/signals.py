@@ -39,6 +39,8 @@ class StopFlag:
     def __enter__(self) -> "StopFlag":
         for number in STOP_SIGNALS:
             self._previous[number] = signal.signal(number, self.raise_flag)
+        # Who starts this process may have held them back until now.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
         return self
 
     def __exit__(

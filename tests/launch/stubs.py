@@ -14,7 +14,10 @@ from typing import Any
 from rich.console import Console
 from rows import make_graph, make_row
 
-from mvcgc.launch import LineView, Machine, Report, execute
+from mvcgc.launch.local import execute
+from mvcgc.launch.machine import Machine
+from mvcgc.launch.report import Report
+from mvcgc.launch.views import LineView
 from mvcgc.plan import Graph
 
 STUB = Path(__file__).with_name("stub_stage.py")
@@ -76,7 +79,7 @@ class Executor:
 
     def __init__(self, stubs: Stubs, ks: list[int]) -> None:
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["mvcgc.launch"])
+        context.set_forkserver_preload(["mvcgc.launch.local"])
         self._output = stubs.root / f"said-{uuid.uuid4().hex}"
         self._process = context.Process(target=_execute, args=(stubs.root, ks, self._output))
         self._process.start()

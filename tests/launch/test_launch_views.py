@@ -6,9 +6,9 @@ from rich.console import Console
 from rows import make_graph, make_row
 
 from mvcgc.journal import Progress, Status
-from mvcgc.launch import BarView, Failure, LineView
 from mvcgc.launch.machine import Share
-from mvcgc.launch.views import duration, failed_line, make_view, seconds_left, start_line
+from mvcgc.launch.report import Failure
+from mvcgc.launch.views import BarView, LineView, duration, failed_line, make_view, seconds_left, start_line
 from mvcgc.plan import Graph, Stage
 
 

@@ -235,3 +235,22 @@ class TestOrigin:
         record = sweep.record
         record.command[:] = ["/home/me/.venv/bin/python3.11", "-m", "mvcgc.run", "name=a b"]
         assert table_of(sweep.root, record).command == "python -m mvcgc.run 'name=a b'"
+
+
+@pytest.mark.parametrize(
+    ("figures", "shown"),
+    [
+        ({"top1_rgb": 1.0, "top1_mv": 2.0, "top1_both": 3.0, "top5_both": 9.0}, 3.0),
+        ({"top1_mv": 2.0, "top5_mv": 9.0}, 2.0),
+        ({"top5_mv": 9.0}, None),
+    ],
+)
+def test_a_metric_without_a_view_is_that_of_all_evaluated(
+    sweep: FakeSweep, figures: dict[str, float], shown: float | None
+) -> None:
+    sweep.columns = [Column("linear/demo", "top1", "Top-1")]
+    sweep.baseline = sweep.paper_table = None
+    row = sweep.row("CMC", 0)
+    sweep.finish(row.stages["linear/demo"], **figures)
+    sweep.write()
+    assert table_of(sweep.root, sweep.record).lines[0].cells[0].mean == shown

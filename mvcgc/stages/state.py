@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from mvcgc.identity import Done, StageDamaged, StageFolder
-from mvcgc.journal import Progress, Status, Tail
+from mvcgc.journal import Progress, Status, Tail, attempts
 
 
 class State(Enum):
@@ -66,3 +66,17 @@ def newest_checkpoint(folder: StageFolder) -> int | None:
     """
     names = [found.parent.name for found in folder.checkpoint.glob("**/meta.json")]
     return max((int(name) for name in names if name.isdecimal()), default=None)
+
+
+def next_attempt(folder: StageFolder) -> int:
+    """A number that no attempt has had, whether it came to its journal or only to its logs."""
+    logged = [int(log.name.split(".")[0]) for log in folder.logs.glob("*.*.log")]
+    return max([*attempts(folder.journal), *logged], default=0) + 1
+
+
+def valid_done(folder: StageFolder) -> Done | None:
+    """DONE.json if every output is as it was written, else None."""
+    try:
+        return folder.verify_done()
+    except StageDamaged:
+        return None

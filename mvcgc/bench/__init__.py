@@ -1,0 +1,1 @@
+"""Measuring ourselves: ``mvcgc bench``."""

@@ -1,0 +1,16 @@
+"""A stage that does nothing but finish: ``python -m mvcgc.bench.trivial FOLDER``."""
+
+import sys
+from pathlib import Path
+
+from mvcgc.identity import StageFolder
+
+
+def main(folder: StageFolder) -> None:
+    """Leave one output and DONE.json."""
+    (folder.path / "nothing.txt").write_text("nothing\n")
+    folder.write_done([Path("nothing.txt")], {})
+
+
+if __name__ == "__main__":
+    main(StageFolder(Path(sys.argv[1])))

@@ -1,0 +1,280 @@
+"""Executes a graph as jobs of a SLURM cluster: one per stage, with native dependencies between them.
+
+Everything is submitted at once; the jobs need this process no more, it only follows them. A stage is finished
+when its DONE.json holds true, whatever the queue says. The lock of a stage belongs to its job, so that any
+number of executors, here or elsewhere, see the same job and wait for it.
+"""
+
+import signal
+import time
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mvcgc.identity import Done, StageFolder
+from mvcgc.journal import Status, Tail
+from mvcgc.launch.report import Failure, Report
+from mvcgc.launch.slurm import queue
+from mvcgc.launch.slurm.config import SlurmConfig
+from mvcgc.launch.slurm.followed import Followed, job_id
+from mvcgc.launch.slurm.liveness import Seen
+from mvcgc.launch.slurm.request import RANK
+from mvcgc.launch.slurm.submit import ComeBackLater, Submitter
+from mvcgc.launch.stop import StopRequests
+from mvcgc.launch.todo import sort
+from mvcgc.launch.views import View, failed_line, finished_line, make_view
+from mvcgc.plan import Graph, Stage, judge, ongoing
+from mvcgc.stages.state import valid_done
+
+LOOK_EVERY_S = 0.25
+READ_EVERY_S = 1.0
+# Every look at the queue costs the cluster's controller something, which all its users share.
+ASK_EVERY_S = 3.0
+# After a refusal for want of room in the queue.
+LATER_S = 10.0
+# Ends of a job that are not the stage's: its batch script could not put it back itself.
+CUT_OFF = {queue.JobState.TIMEOUT, queue.JobState.NODE_FAIL, queue.JobState.PREEMPTED}
+
+
+def execute(
+    graph: Graph,
+    root: Path,
+    settings: SlurmConfig,
+    *,
+    purpose: str = "",
+    code: Path | None = None,
+    module: str = RANK,
+    view: View | None = None,
+) -> Report:
+    """Submit every stage of ``graph`` that is needed and follow the jobs; say what came of it.
+
+    ``purpose`` (the sweeps' ids) is shown to others who wait for the same stages; ``code`` is a copy of the
+    code that the jobs run from, ``module`` what their ranks run. SIGINT, SIGTERM and SIGHUP end it and leave
+    the jobs; so does ``settings.wait=False`` once all are submitted. Raises UserError if sbatch refuses,
+    QueueUnavailable.
+    """
+    queue.cluster_name()
+    root = root.absolute()
+    verdicts = judge(graph, root)
+    with StopRequests() as stop, view or make_view(graph) as shown:
+        submitter = Submitter(root, settings, code, module)
+        executor = _Executor(graph, root, purpose, submitter, settings, shown, stop)
+        todo = sort(graph, verdicts, root, shown.say)
+        executor.report.done = todo.done
+        # What others run is found by its lock, like everything else.
+        unfinished = todo.pending.keys() | todo.attached.keys()
+        executor.pending = {key: stage for key, stage in graph.stages.items() if key in unfinished}
+        executor.run()
+    return executor.report
+
+
+@dataclass
+class _Executor:
+    graph: Graph
+    root: Path
+    purpose: str
+    submitter: Submitter
+    settings: SlurmConfig
+    view: View
+    stop: StopRequests
+    report: Report = field(default_factory=Report)
+    pending: dict[str, Stage] = field(default_factory=dict)
+    followed: dict[str, Followed] = field(default_factory=dict)
+    seen: Seen = field(default_factory=Seen)
+    cut_off: Counter[str] = field(default_factory=Counter)
+    later_at: float = 0.0
+    read_at: float = 0.0
+    asked_at: float = field(default_factory=time.monotonic)
+
+    def run(self) -> None:
+        """Until nothing is left to do, or to be waited for."""
+        while self.pending or self.followed:
+            self.view.overall(len(self.report.done))
+            if self.stop.count or (self.pending and self._cancelled):
+                self.report.stopped_by = self.stop.first or signal.SIGTERM
+                self._leave()
+                return
+            self._submit_what_can_be()
+            if not self.settings.wait and not self._more_to_submit:
+                self._leave()
+                return
+            self._look()
+            if self.pending or self.followed:
+                time.sleep(LOOK_EVERY_S)
+        self.view.overall(len(self.report.done))
+        if self.report.failed:
+            failed, blocked = len(self.report.failed), len(self.report.blocked)
+            self.view.say(
+                f"{failed} failed, {blocked} blocked by that: the same command runs just these again"
+            )
+
+    @property
+    def _cancelled(self) -> bool:
+        """Whether ``mvcgc cancel`` has ended all the sweeps that this is for."""
+        sweeps = self.purpose.split(",") if self.purpose else []
+        return sweeps != [] and not any(ongoing.is_ongoing(self.root, sweep) for sweep in sweeps)
+
+    @property
+    def _more_to_submit(self) -> bool:
+        """Whether anything that is pending may come to have a job without waiting for the end of a stage."""
+        return any(
+            all(parent.id not in self.followed or self.followed[parent.id].settles for parent in parents)
+            for parents in (stage.parents.values() for stage in self.pending.values())
+        )
+
+    def _submit_what_can_be(self) -> None:
+        if time.monotonic() < self.later_at:
+            return
+        for stage in list(self.pending.values()):
+            if all(self._ready(parent) for parent in stage.parents.values()):
+                try:
+                    self._take(stage)
+                except ComeBackLater as error:
+                    self.view.say(f"the queue is full: {error}")
+                    self.later_at = time.monotonic() + LATER_S
+                    return
+
+    def _ready(self, parent: Stage) -> bool:
+        """Whether what builds on ``parent`` may be submitted: it is finished, or has a job to wait for."""
+        followed = self.followed.get(parent.id)
+        return parent.id in self.report.done or (followed is not None and followed.job != "")
+
+    def _take(self, stage: Stage) -> None:
+        """Submit a stage, unless it is finished or another has it."""
+        folder = stage.folder(self.root)
+        before = folder.owner
+        if not folder.try_lock(self.purpose):
+            self._attach(stage, folder)
+            return
+        try:
+            if valid_done(folder) is not None:  # finished by another since it was judged
+                del self.pending[stage.id]
+                self._finish(stage, f"{stage.name} done, run elsewhere")
+                return
+            parents = [self.followed[p.id] for p in stage.parents.values() if p.id in self.followed]
+            after = list(dict.fromkeys(parent.job for parent in parents))
+            job = self.submitter.submit(stage, after, may_exist=before is not None)
+            del self.pending[stage.id]
+            self.followed[stage.id] = Followed(stage, folder, Tail(folder.journal), job, ours=True)
+            waits = f", after {', '.join(after)}" if after else ""
+            self.view.say(f"{stage.name} submitted as job {job}{waits}")
+        finally:
+            folder.release()  # nothing, where the job has it now
+
+    def _attach(self, stage: Stage, folder: StageFolder) -> None:
+        owner = folder.owner
+        if owner is None:  # given back just now: next time
+            return
+        del self.pending[stage.id]
+        tail = Tail(folder.journal)
+        self.followed[stage.id] = Followed(stage, folder, tail, job_id(owner), ours=False, owner=owner)
+        self.view.say(f"{stage.name} is awaited: run by {owner.describe()}")
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        if now - self.read_at < READ_EVERY_S:
+            return
+        self.read_at = now
+        jobs = None
+        if now - self.asked_at >= ASK_EVERY_S:
+            self.asked_at = now
+            with suppress(queue.QueueUnavailable):  # its controller restarts, perhaps: ask again later
+                jobs = queue.jobs([followed.job for followed in self.followed.values() if followed.job])
+        for followed in list(self.followed.values()):
+            if followed.stage.id in self.followed:  # a failure takes those that build on it along
+                self._look_at(followed, jobs)
+
+    def _look_at(self, followed: Followed, jobs: dict[str, queue.Job] | None) -> None:
+        progress = followed.tail.poll()
+        done = valid_done(followed.folder) if followed.folder.done.exists() else None
+        if done is not None:
+            self._done(followed, done)
+            return
+        if progress.status is Status.RUNNING:
+            self.view.running(followed.stage, progress, elsewhere=not followed.ours)
+        if not followed.job:
+            if followed.owner_is_gone():
+                self._ended(followed, "given up by who ran it")
+        elif jobs is not None:
+            job = jobs.get(followed.job)
+            if job is not None:
+                self._tell(followed, job)
+            if followed.job_is_over(job, self.seen):
+                how = f"job {followed.job} " + (f"ended as {job.raw}" if job else "is gone")
+                self._ended(followed, how, job is not None and job.state in CUT_OFF)
+
+    def _tell(self, followed: Followed, job: queue.Job) -> None:
+        """Say what is new, and do not let a job that was put back wait for nothing."""
+        if job.state is queue.JobState.PENDING and job.restarts and job.reason == "BeginTime":
+            with suppress(queue.QueueUnavailable):  # it starts by itself in two minutes
+                queue.start_now(job.id)
+        news = followed.news(job)
+        if news:
+            self.view.say(f"{followed.stage.name}: {news}")
+
+    def _ended(self, followed: Followed, how: str, cut_off: bool = False) -> None:
+        """Its job, or who ran it, is gone; in most cases without a result."""
+        done = valid_done(followed.folder)
+        if done is not None:
+            self._done(followed, done)
+            return
+        self._drop(followed)
+        stage, attempt = followed.stage, followed.tail.progress.attempt
+        log = followed.folder.log(attempt, 0) if attempt else None
+        self.cut_off[stage.id] += cut_off
+        # Its job was cancelled with that of a parent which is taken up again.
+        orphaned = any(parent.id not in self.report.done for parent in stage.parents.values())
+        if followed.failed and not cut_off:
+            self._fail(stage, Failure(followed.tail.progress.reason, log))
+        elif (
+            not followed.ours or orphaned or (cut_off and self.cut_off[stage.id] <= self.settings.max_retries)
+        ):
+            self.view.say(f"{stage.name}: {how}")
+            self.pending[stage.id] = stage
+        else:
+            self._fail(stage, Failure(how, log))
+
+    def _done(self, followed: Followed, done: Done) -> None:
+        stage, begin_ms = followed.stage, followed.tail.progress.begin_ms
+        self._drop(followed)
+        if followed.ours:
+            self.report.ran.add(stage.id)
+            self._finish(stage, finished_line(stage, done, (done.finished_ms - begin_ms) / 1000))
+        else:
+            self._finish(stage, f"{stage.name} done, run elsewhere")
+
+    def _drop(self, followed: Followed) -> None:
+        del self.followed[followed.stage.id]
+        self.view.over(followed.stage)
+
+    def _finish(self, stage: Stage, line: str) -> None:
+        self.report.done.add(stage.id)
+        self.view.overall(len(self.report.done))
+        self.view.say(line)
+
+    def _fail(self, stage: Stage, failure: Failure) -> None:
+        """Mark what builds on it; SLURM itself cancels their jobs."""
+        self.report.failed[stage.id] = failure
+        self.view.say(failed_line(stage, failure))
+        affected = [stage]
+        while affected:
+            for child in self.graph.children[affected.pop().id]:
+                followed = self.followed.get(child.id)
+                if followed is not None:
+                    self._drop(followed)
+                elif self.pending.pop(child.id, None) is None:
+                    continue
+                self.report.blocked[child.id] = stage.id
+                self.view.say(f"{child.name} cannot run: {stage.name} failed")
+                affected.append(child)
+
+    def _leave(self) -> None:
+        """Say what goes on without this process."""
+        self.report.left = {key: followed.job for key, followed in self.followed.items()}
+        ours = sum(followed.ours for followed in self.followed.values())
+        others = len(self.followed) - ours
+        self.view.say(f"{ours} jobs go on by themselves, {others} stages are run by others")
+        if self.pending:
+            names = ", ".join(stage.name for stage in self.pending.values())
+            self.view.say(f"not submitted: {names}; the same command does it once what they wait for is done")

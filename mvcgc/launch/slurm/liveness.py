@@ -1,0 +1,58 @@
+"""Whether the SLURM job that holds a lock may still run. Unsure means that it may."""
+
+import time
+from functools import cache
+
+from mvcgc.launch.slurm import queue
+
+# Many locks are looked at in a row: one answer about all jobs of this user serves for so long.
+FRESH_S = 1.0
+# A preempted or failed job that SLURM itself puts back into the queue looks ended for a moment.
+SETTLE_S = 10.0
+UNSETTLED = {queue.JobState.PREEMPTED, queue.JobState.NODE_FAIL}
+
+
+def job_of(job_id: str) -> str:
+    """The name of a job among those of all clusters, as locks have it. Raises QueueUnavailable."""
+    return f"{queue.cluster_name()}:{job_id}"
+
+
+def is_over(job: str) -> bool:
+    """Whether a job, ``<cluster>:<id>``, has ended for good, by the word of its own cluster."""
+    cluster, _, job_id = job.partition(":")
+    if not queue.available():
+        return False
+    try:
+        return cluster == queue.cluster_name() and _seen().is_over(job_id)
+    except queue.QueueUnavailable:
+        return False
+
+
+class Seen:
+    """What the cluster said of jobs, and since when it has said that those of them are over."""
+
+    def __init__(self) -> None:
+        self._mine: dict[str, queue.Job] = {}
+        self._asked_at = -FRESH_S
+        self._ended_at: dict[str, float] = {}
+
+    def is_over(self, job_id: str) -> bool:
+        """Whether a job has ended for good. Raises QueueUnavailable."""
+        now = time.monotonic()
+        if now - self._asked_at >= FRESH_S:
+            self._mine, self._asked_at = queue.mine(), now
+        # Another user's, forgotten, or younger than the answer.
+        return self.tell(job_id, self._mine.get(job_id) or queue.jobs([job_id]).get(job_id))
+
+    def tell(self, job_id: str, job: queue.Job | None) -> bool:
+        """Whether what the cluster has said just now (None: it does not know the job) is a job's end."""
+        if job is not None and job.state.alive:
+            self._ended_at.pop(job_id, None)
+            return False
+        ended_at = self._ended_at.setdefault(job_id, time.monotonic())
+        return job is None or job.state not in UNSETTLED or time.monotonic() - ended_at >= SETTLE_S
+
+
+@cache
+def _seen() -> Seen:
+    return Seen()

@@ -1,0 +1,167 @@
+"""What is submitted for a stage. Pure: asks no cluster and runs nothing."""
+
+import dataclasses
+import hashlib
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from submitit.slurm.slurm import _make_sbatch_string
+
+from mvcgc.dist import Device
+from mvcgc.errors import UserError
+from mvcgc.launch.slurm.config import SlurmConfig
+from mvcgc.plan import Resources, Row, Stage
+from mvcgc.stages.spec import Runtime
+
+BATCH = "mvcgc.launch.slurm.batch"
+# What a rank runs, a stage's folder as its only argument.
+RANK = "mvcgc.launch.slurm.job"
+# A rank that fails takes its job down at once; one that ends well may wait a minute for the others.
+SRUN_ARGS = ("--kill-on-bad-exit=1", "--wait=60")
+# Put back into the queue when a node fails or a better job comes; cancelled once a parent has failed.
+SBATCH = {"requeue": True, "kill-on-invalid-dep": "yes"}
+# Keys of the stock launcher that go to sbatch as they are.
+PASSED = (
+    "partition",
+    "qos",
+    "account",
+    "comment",
+    "constraint",
+    "exclude",
+    "gres",
+    "cpus_per_gpu",
+    "gpus_per_task",
+    "mem_per_gpu",
+    "mem_per_cpu",
+    "signal_delay_s",
+    "stderr_to_stdout",
+    "wckey",
+)
+
+
+@dataclass(frozen=True)
+class Request:
+    """A job: its name, the folder of its scripts and outputs, and its batch script."""
+
+    name: str
+    folder: Path
+    script: str
+
+
+def request(
+    stage: Stage,
+    settings: SlurmConfig,
+    root: Path,
+    after: Sequence[str] = (),
+    *,
+    code: Path | None = None,
+    module: str = RANK,
+) -> Request:
+    """The job that runs ``stage`` once the jobs ``after`` have ended well.
+
+    ``code`` is a folder to import the code from, in place of where Python finds it. Each rank runs ``module``
+    with the stage's folder.
+    """
+    folder = stage.folder(root.absolute())
+    name = job_name(stage.name, stage.fingerprint, root)
+    runtime = stage.runtime
+    cpus = settings.cpus_per_task or (None if settings.cpus_per_gpu else runtime.cpus)
+    parameters: dict[str, Any] = {
+        **{key: getattr(settings, key) for key in PASSED},
+        "job_name": name,
+        "nodes": runtime.nodes,
+        "ntasks_per_node": runtime.ranks // runtime.nodes,
+        "cpus_per_task": cpus,
+        "gpus_per_node": _gpus_per_node(runtime, settings),
+        "mem": _megabytes(settings.mem_gb or runtime.mem_gb, settings),
+        "time": settings.timeout_min or runtime.timeout_min,
+        "dependency": f"afterok:{':'.join(after)}" if after else None,
+        "additional_parameters": {**SBATCH, **settings.additional_parameters},
+        "setup": [*(settings.setup or []), *_setup(folder.path, settings, cpus or 1, code)],
+        "srun_args": [*SRUN_ARGS, *([f"--cpus-per-task={cpus}"] if cpus else []), *settings.srun_args],
+    }
+    scripts = folder.path / "slurm"
+    # Submitit would pickle a call and move the pickle into place once sbatch has answered: a submitter that
+    # is killed in between would leave a job that cannot start. A stage's folder says all that a job needs.
+    command = f"{_python(module)} {shlex.quote(str(folder.path))}"
+    return Request(name, scripts, _make_sbatch_string(command=command, folder=scripts, **parameters))
+
+
+def job_name(stage_name: str, fingerprint: str, root: Path) -> str:
+    """The name by which a job tells what it runs, and for which root."""
+    at_root = hashlib.sha256(str(root.absolute()).encode()).hexdigest()[:8]
+    return f"mvcgc-{at_root}-{stage_name.replace('/', '.')}-{fingerprint}"
+
+
+def resized(rows: Sequence[Row], settings: SlurmConfig) -> list[Row]:
+    """The rows with the sizes that hold for all stages. Raises UserError where they do not go together."""
+    if settings.nodes is None and settings.tasks_per_node is None:
+        return list(rows)
+    return [dataclasses.replace(row, resources=_resized(row.resources, settings)) for row in rows]
+
+
+def _resized(resources: Resources, settings: SlurmConfig) -> Resources:
+    sizes = {}
+    for part in dataclasses.fields(Resources):
+        runtime: Runtime = getattr(resources, part.name)
+        nodes = settings.nodes or runtime.nodes
+        if settings.tasks_per_node is None and runtime.ranks % nodes:
+            raise UserError(
+                f"hydra.launcher.nodes={nodes}: resources.{part.name}.ranks={runtime.ranks} does not spread "
+                "evenly over them; say hydra.launcher.tasks_per_node"
+            )
+        ranks = nodes * settings.tasks_per_node if settings.tasks_per_node else runtime.ranks
+        sizes[part.name] = dataclasses.replace(runtime, nodes=nodes, ranks=ranks)
+    return Resources(**sizes)
+
+
+def gpus_of(runtime: Runtime, settings: SlurmConfig) -> int:
+    """GPUs that a stage's job holds."""
+    if settings.gpus_per_task is not None:
+        return runtime.ranks * int(settings.gpus_per_task)
+    if settings.gpus_per_node is None and settings.gres is not None:
+        per_node = [entry.split(":") for entry in str(settings.gres).split(",")]
+        counts = [parts[-1] if parts[-1].isdecimal() else 1 for parts in per_node if parts[0] == "gpu"]
+        return runtime.nodes * sum(map(int, counts))
+    return runtime.nodes * (_gpus_per_node(runtime, settings) or 0)
+
+
+def _gpus_per_node(runtime: Runtime, settings: SlurmConfig) -> int | None:
+    if settings.gpus_per_node is not None or settings.gpus_per_task is not None or settings.gres is not None:
+        given: int | None = settings.gpus_per_node
+        return given
+    if runtime.device is Device.cpu or not (runtime.gpus or runtime.device is Device.cuda):
+        return None
+    return runtime.ranks // runtime.nodes * max(1, runtime.gpus)
+
+
+def _megabytes(mem_gb: float | None, settings: SlurmConfig) -> str | None:
+    if mem_gb is None or settings.mem_per_cpu is not None or settings.mem_per_gpu is not None:
+        return None
+    return f"{round(mem_gb * 1024)}MB"
+
+
+def _setup(folder: Path, settings: SlurmConfig, cpus: int, code: Path | None) -> list[str]:
+    """The lines of the batch script that run on the job's first machine before srun, and after it."""
+    quoted = shlex.quote(str(folder))
+    timeouts = "" if settings.max_num_timeout is None else f" --max-timeouts={settings.max_num_timeout}"
+    ending = f'{_python(BATCH)} end {quoted} "$?" --max-retries={settings.max_retries}{timeouts}'
+    return [
+        *([f"export PYTHONSAFEPATH=1 PYTHONPATH={shlex.quote(str(code))}"] if code else []),
+        f"export OMP_NUM_THREADS={cpus}",
+        # The shell outlives the signal that asks the ranks to stop: it has yet to put the job back.
+        "trap : TERM",
+        f"mvcgc_end() {{ exec {ending}; }}",
+        "trap mvcgc_end EXIT",
+        f"MVCGC_ATTEMPT=$({_python(BATCH)} begin {quoted}) || exit",
+        "export MVCGC_ATTEMPT",
+        f'exec >>{quoted}/slurm/"$MVCGC_ATTEMPT".log 2>&1',
+    ]
+
+
+def _python(module: str) -> str:
+    return f"{shlex.quote(sys.executable)} -u -m {module}"

@@ -1,0 +1,52 @@
+"""Plans of many rows, and of the paper's tables, from the command line on."""
+
+import re
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+GRID = [
+    f"method.k={','.join(map(str, range(1, 11)))}",
+    f"method.tau={','.join(f'0.{n:02d}' for n in range(3, 13))}",
+    f"cross.lr={','.join(f'{n}e-4' for n in range(1, 11))}",
+    f"cross.weight_decay={','.join(f'{n}e-6' for n in range(1, 11))}",
+    "seed=0,1,2",
+]
+
+
+def plan(root: Path, *arguments: str) -> str:
+    """What the command prints; it stays below 1 GiB, or is killed."""
+    limits = (resource.RLIMIT_DATA, (2**30, 2**30))
+    done = subprocess.run(
+        [sys.executable, "-m", "mvcgc.run", "-m", "hydra/launcher=plan", f"root={root}", *arguments],
+        check=True,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(*limits),
+    )
+    return done.stdout
+
+
+def test_thirty_thousand_rows_take_seconds(tmp_path: Path) -> None:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    out = plan(tmp_path, *GRID)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    # Two initialisations per temperature and seed; cross, a linear probe and a retrieval per row.
+    assert f"10000 rows x 3 seeds: {2 * 10 * 3 + 3 * 30_000} stages" in out
+    # 14 s on a busy two-core machine when this was written, of which 3 are imports.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 20
+    assert after.ru_maxrss < 2**20  # KiB
+
+
+def test_the_papers_tables_share_most_of_their_pretraining(tmp_path: Path) -> None:
+    out = plan(tmp_path, "sweeps=table2,table3,table4,table5", "scale=ucf101")
+    found = re.search(
+        r"network-epochs of pre-training: ([\d,]+) if every row ran alone, ([\d,]+) shared", out
+    )
+    assert found is not None
+    alone, shared = (int(figure.replace(",", "")) for figure in found.groups())
+    # Three initialisations of 300 epochs; cross guidance of 200: CoCLR, one network at a time, with flow and
+    # with motion vectors; MVCGC, two networks, with flow and six times with motion vectors.
+    assert shared == 3 * 300 + 2 * 200 + 7 * 2 * 200
+    assert shared <= 0.3 * alone
