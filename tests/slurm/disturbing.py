@@ -52,12 +52,17 @@ class Disturbance:
         self.cluster.ask("sbatch", *size, "--wrap=true")
         self._await_restart(victim)
 
-    def reach_the_time_limit(self) -> None:
-        """The ranks are told some time before (SLURM wakes the stopped ones for it), and save."""
+    def set_a_time_limit(self) -> Victim:
+        """Soon the ranks are told (SLURM wakes the stopped ones for it), and save."""
         victim = self._stop_one()
         began = time.strptime(self.cluster.job_field(victim.job, "StartTime"), "%Y-%m-%dT%H:%M:%S")
         minutes = math.ceil((time.time() - time.mktime(began)) / 60 + 0.5)
         self.cluster.ask("scontrol", "update", f"JobId={victim.job}", f"TimeLimit={minutes}")
+        self.interrupted.append(victim)
+        return victim
+
+    def reach_the_time_limit(self, victim: Victim) -> None:
+        """Wait for what `set_a_time_limit` has begun; the others meanwhile go on."""
         self._await_restart(victim)
         self.cluster.ask("scontrol", "update", f"JobId={victim.job}", "TimeLimit=60")
 
@@ -106,6 +111,7 @@ class Disturbance:
         return None
 
     def _await_restart(self, victim: Victim) -> None:
-        self.interrupted.append(victim)
+        if victim not in self.interrupted:
+            self.interrupted.append(victim)
         restarted = lambda: int(self.cluster.job_field(victim.job, "Restarts") or 0) > victim.restarts  # noqa: E731
         wait_for(restarted, f"the restart of {victim}")

@@ -133,8 +133,11 @@ class Sweep:
 
     @property
     def jobs(self) -> Counter[str]:
-        """How many jobs were submitted for each stage: each leaves its script."""
-        scripts = {name: folder.path.glob("slurm/*_submission.sh") for name, folder in self.stages.items()}
+        """How many jobs were submitted for each stage: each leaves its script.
+
+        It is named after its job, unless the submitter was killed before it could do so.
+        """
+        scripts = {name: folder.path.glob("slurm/*submission*.sh") for name, folder in self.stages.items()}
         return Counter({name: len(list(found)) for name, found in scripts.items()})
 
     def job_of(self, stage: str) -> str:

@@ -60,10 +60,11 @@ def test_a_disturbed_sweep_brings_the_same(cluster: LocalCluster, local: Sweep, 
     disturbance.kill_a_rank()
     disturbance.requeue()
     disturbance.preempt()
+    limited = disturbance.set_a_time_limit()
     disturbance.restart_a_slurmd()
     second.kill()
     third = sweep.start(*ON_SLURM)
-    disturbance.reach_the_time_limit()
+    disturbance.reach_the_time_limit(limited)
     assert third.wait() == 0, third.said
 
     assert sweep.jobs == dict.fromkeys(sweep.stages, 1)
