@@ -133,12 +133,14 @@ class Sweep:
 
     @property
     def jobs(self) -> Counter[str]:
-        """How many jobs were submitted for each stage: each leaves its script.
-
-        It is named after its job, unless the submitter was killed before it could do so.
+        """How many jobs each stage has had: each leaves its script, or, if the submitter was killed in between,
+        no more than its output.
         """
-        scripts = {name: folder.path.glob("slurm/*submission*.sh") for name, folder in self.stages.items()}
-        return Counter({name: len(list(found)) for name, found in scripts.items()})
+        left = {
+            name: [*folder.path.glob("slurm/*_submission.sh"), *folder.path.glob("slurm/*_0_log.out")]
+            for name, folder in self.stages.items()
+        }
+        return Counter({name: len({path.name.split("_")[0] for path in paths}) for name, paths in left.items()})
 
     def job_of(self, stage: str) -> str:
         """The job that holds a stage's lock, '' if none does."""
