@@ -133,14 +133,16 @@ class Sweep:
 
     @property
     def jobs(self) -> Counter[str]:
-        """How many jobs each stage has had: each leaves its script, or, if the submitter was killed in between,
-        no more than its output.
+        """How many jobs each stage has had.
+
+        Each leaves its script, or, if the submitter was killed in between, no more than its output.
         """
         left = {
             name: [*folder.path.glob("slurm/*_submission.sh"), *folder.path.glob("slurm/*_0_log.out")]
             for name, folder in self.stages.items()
         }
-        return Counter({name: len({path.name.split("_")[0] for path in paths}) for name, paths in left.items()})
+        ids = {name: {path.name.split("_")[0] for path in paths} for name, paths in left.items()}
+        return Counter({name: len(jobs) for name, jobs in ids.items()})
 
     def job_of(self, stage: str) -> str:
         """The job that holds a stage's lock, '' if none does."""
