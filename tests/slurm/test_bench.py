@@ -17,6 +17,4 @@ def test_both_launchers_are_timed(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["jobs"] == JOBS
-    # The stock launcher submits all its jobs as one array; ours asks sbatch once for each, with its own size.
-    assert found["ours"]["per_job_s"] < 1
     assert all(0 < found[whose]["submitted_s"] < found[whose]["total_s"] for whose in ("ours", "stock"))
