@@ -9,18 +9,22 @@ from dataclasses import dataclass, field
 from local_cluster import LocalCluster, wait_for
 from sweeping import Sweep
 
-from mvcgc.stages.state import newest_checkpoint
+from mvcgc.stages.state import newest_checkpoint, next_attempt
 
 
 @dataclass(frozen=True)
 class Victim:
-    """A stage in training: its job, how often that had started again, and its newest checkpoint, in steps."""
+    """A stage in training: its job, how often that had been put back, and its newest checkpoint, in steps.
+
+    ``attempts`` are those that had come to train, ``next_attempt`` is the number of the one after.
+    """
 
     stage: str
     job: str
     restarts: int
     checkpoint: int
     attempts: int
+    next_attempt: int
 
 
 @dataclass
@@ -36,7 +40,7 @@ class Disturbance:
         """With SIGKILL, as when memory runs out."""
         victim = self._stop_one()
         os.kill(self.cluster.ranks(victim.job)[1], signal.SIGKILL)
-        self.cluster.signal(victim.job, signal.SIGCONT)
+        self.cluster.send(victim.job, signal.SIGCONT)
         self._await_restart(victim)
 
     def requeue(self) -> None:
@@ -53,7 +57,7 @@ class Disturbance:
         self._await_restart(victim)
 
     def set_a_time_limit(self) -> Victim:
-        """Soon the ranks are told (SLURM wakes the stopped ones for it), and save."""
+        """Of a minute or so; `reach_the_time_limit` waits for it, and the others go on meanwhile."""
         victim = self._stop_one()
         began = time.strptime(self.cluster.job_field(victim.job, "StartTime"), "%Y-%m-%dT%H:%M:%S")
         minutes = math.ceil((time.time() - time.mktime(began)) / 60 + 0.5)
@@ -62,9 +66,11 @@ class Disturbance:
         return victim
 
     def reach_the_time_limit(self, victim: Victim) -> None:
-        """Wait for what `set_a_time_limit` has begun; the others meanwhile go on."""
+        """The ranks are told, wake, and save."""
+        told = lambda: self.cluster.has_pending(victim.job, signal.SIGUSR2)  # noqa: E731
+        wait_for(lambda: told() or self._restarted(victim), f"the time limit of {victim}")
+        self.cluster.send(victim.job, signal.SIGCONT)
         self._await_restart(victim)
-        self.cluster.ask("scontrol", "update", f"JobId={victim.job}", "TimeLimit=60")
 
     def restart_a_slurmd(self) -> None:
         """The job's steps do not notice that their slurmd was killed and has come back."""
@@ -73,7 +79,7 @@ class Disturbance:
         os.kill(self.cluster.daemons()[slurmd] or 0, signal.SIGKILL)
         wait_for(lambda: self.cluster.daemons()[slurmd] is None, "the end of a slurmd")
         assert self.cluster.control("up").returncode == 0
-        self.cluster.signal(victim.job, signal.SIGCONT)
+        self.cluster.send(victim.job, signal.SIGCONT)
         self.undisturbed.append(victim)
 
     def check(self) -> None:
@@ -99,19 +105,23 @@ class Disturbance:
             job = self.sweep.job_of(stage)
             if job not in running or len(self.cluster.ranks(job)) != 2:
                 continue
-            self.cluster.signal(job, signal.SIGSTOP)
+            self.cluster.send(job, signal.SIGSTOP)
             attempts = self.sweep.attempts(stage)
             checkpoint = newest_checkpoint(folder)
             restarts = int(self.cluster.job_field(job, "Restarts") or 0)
             trains = bool(attempts) and not attempts[-1]["end"] and attempts[-1]["to"] < attempts[-1]["of"]
             # It may have ended before it was stopped, or, after another disturbance, not train again yet.
             if trains and checkpoint is not None and len(self.cluster.ranks(job)) == 2:
-                return Victim(stage, job, restarts, checkpoint, len(attempts))
-            self.cluster.signal(job, signal.SIGCONT)
+                return Victim(stage, job, restarts, checkpoint, len(attempts), next_attempt(folder))
+            self.cluster.send(job, signal.SIGCONT)
         return None
 
     def _await_restart(self, victim: Victim) -> None:
         if victim not in self.interrupted:
             self.interrupted.append(victim)
-        restarted = lambda: int(self.cluster.job_field(victim.job, "Restarts") or 0) > victim.restarts  # noqa: E731
-        wait_for(restarted, f"the restart of {victim}")
+        wait_for(lambda: self._restarted(victim), f"the restart of {victim}")
+
+    def _restarted(self, victim: Victim) -> bool:
+        """By SLURM's word, which comes first and is soon forgotten, or by the stage's."""
+        put_back = int(self.cluster.job_field(victim.job, "Restarts") or 0) > victim.restarts
+        return put_back or next_attempt(self.sweep.stages[victim.stage]) > victim.next_attempt

@@ -10,6 +10,8 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import TypeVar
 
+from mvcgc.launch.slurm.request import RANK
+
 SCRIPT = Path(__file__).resolve().parents[2] / "slurm" / "local-cluster"
 T = TypeVar("T")
 
@@ -66,25 +68,37 @@ class LocalCluster:
         return next((word.partition("=")[2] for word in words if word.startswith(f"{field}=")), "")
 
     def ranks(self, job: str) -> dict[int, int]:
-        """Process ids of a job's ranks, the Python ones, by rank."""
+        """Process ids of a job's ranks, without those that they have started themselves, by rank."""
         found = {}
         for pid in filter(str.isdigit, os.listdir("/proc")):
             try:
-                program = Path(f"/proc/{pid}/comm").read_text().strip()
+                command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
                 pairs = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace").split("\0")
             except OSError:
                 continue
             environment = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
-            if (
-                environment.get("SLURM_JOB_ID") == job
-                and "SLURM_PROCID" in environment
-                and "python" in program
-            ):
+            is_rank = b"python" in command[0] and RANK.encode() in command
+            if is_rank and environment.get("SLURM_JOB_ID") == job:
                 found[int(environment["SLURM_PROCID"])] = int(pid)
         return found
 
-    def signal(self, job: str, number: signal.Signals) -> None:
+    def send(self, job: str, number: signal.Signals) -> None:
         """Send a signal to all ranks of a job that are still there."""
         for pid in self.ranks(job).values():
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
+
+    def has_pending(self, job: str, number: signal.Signals) -> bool:
+        """Whether every rank of a job has a signal waiting for it, as one has that is stopped."""
+        ranks = self.ranks(job).values()
+        return bool(ranks) and all(_pending(pid) >> (number - 1) & 1 for pid in ranks)
+
+
+def _pending(pid: int) -> int:
+    """The mask of signals that wait for a process; none if it is gone."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    masks = dict(line.split(":\t", 1) for line in lines)
+    return int(masks["SigPnd"], 16) | int(masks["ShdPnd"], 16)

@@ -1,6 +1,5 @@
 """Sweeps of real stages on a real cluster: what they bring is what one machine brings, whatever happens."""
 
-import os
 from itertools import pairwise
 from pathlib import Path
 
@@ -51,10 +50,6 @@ def test_a_sweep_brings_what_one_machine_brings(cluster: LocalCluster, local: Sw
     assert "submitted" not in again.said
 
 
-@pytest.mark.skipif(
-    "MVCGC_DISTURB" not in os.environ,
-    reason="minutes long, and its wait for the time limit is not reliable yet: set MVCGC_DISTURB=1 to run it",
-)
 def test_a_disturbed_sweep_brings_the_same(cluster: LocalCluster, local: Sweep, tmp_path: Path) -> None:
     sweep = Sweep(tmp_path, local.arguments)
     first = sweep.start(*ON_SLURM)
@@ -65,8 +60,8 @@ def test_a_disturbed_sweep_brings_the_same(cluster: LocalCluster, local: Sweep, 
     disturbance.kill_a_rank()
     disturbance.requeue()
     disturbance.preempt()
-    limited = disturbance.set_a_time_limit()
     disturbance.restart_a_slurmd()
+    limited = disturbance.set_a_time_limit()
     second.kill()
     third = sweep.start(*ON_SLURM)
     disturbance.reach_the_time_limit(limited)
