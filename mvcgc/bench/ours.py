@@ -15,7 +15,7 @@ from mvcgc.config import Jobs, composer
 from mvcgc.data.manifest import Manifest, Video
 from mvcgc.launch.slurm import execute
 from mvcgc.launch.slurm.config import SlurmConfig
-from mvcgc.launch.slurm.submit import Submitter
+from mvcgc.launch.slurm.submit import ComeBackLater, Submitter
 from mvcgc.video.info import Clock, VideoInfo
 
 OVERRIDES = ("dataset=folder", "method=init", "views=rgb", "init.batch_size=1")
@@ -54,12 +54,12 @@ def main(root: Path, stages: int, partition: str) -> None:
     settings = SlurmConfig(partition=partition or None, mem_gb=1, timeout_min=10)
     submit, submitting_s, submitted_at, started_at = Submitter.submit, 0.0, 0.0, time.time()
 
-    def timed(*arguments: Any, **named: Any) -> str:
+    def timed(*arguments: Any) -> list[str | ComeBackLater]:
         nonlocal submitting_s, submitted_at
         started = time.monotonic()
-        job = submit(*arguments, **named)
+        taken = submit(*arguments)
         submitting_s, submitted_at = submitting_s + time.monotonic() - started, time.time()
-        return job
+        return taken
 
     with patch.object(Submitter, "submit", timed):
         report = execute.execute(graph_of(stages), root, settings, module="mvcgc.bench.trivial")

@@ -22,6 +22,9 @@ from mvcgc.positives import MethodConfig, Variant
 from mvcgc.train.optim import OptimConfig
 
 T = TypeVar("T")
+# In C where there is libyaml: hundreds of configurations are written and read in a row.
+_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass
@@ -196,13 +199,13 @@ class StageConfig:
     def write(self, folder: StageFolder) -> None:
         """Put it into the stage's folder, atomically."""
         content = {**asdict(self), "spec": plain(self.spec), "runtime": plain(self.runtime)}
-        write_atomic(folder.config, yaml.safe_dump(content, sort_keys=False))
+        write_atomic(folder.config, yaml.dump(content, Dumper=_DUMPER, sort_keys=False))
 
     @classmethod
     def read(cls, folder: StageFolder) -> "StageConfig":
         """Read it back. Raises UserError if it is not there or not whole."""
         try:
-            content = yaml.safe_load(folder.config.read_text())
+            content = yaml.load(folder.config.read_text(), _LOADER)
         except (OSError, yaml.YAMLError) as error:
             raise UserError(f"{folder.config} cannot be read: {' '.join(str(error).split())}") from error
         return _structured(content, cls, folder.config)

@@ -69,6 +69,7 @@ class Disturbance:
         """The ranks are told, wake, and save."""
         told = lambda: self.cluster.has_pending(victim.job, signal.SIGUSR2)  # noqa: E731
         wait_for(lambda: told() or self._restarted(victim), f"the time limit of {victim}")
+        self.cluster.ask("scontrol", "update", f"JobId={victim.job}", "TimeLimit=60")
         self.cluster.send(victim.job, signal.SIGCONT)
         self._await_restart(victim)
 

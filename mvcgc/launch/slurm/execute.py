@@ -8,6 +8,7 @@ number of executors, here or elsewhere, see the same job and wait for it.
 import signal
 import time
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,7 @@ from mvcgc.launch.slurm.config import SlurmConfig
 from mvcgc.launch.slurm.followed import Followed, job_id
 from mvcgc.launch.slurm.liveness import Seen
 from mvcgc.launch.slurm.request import RANK
-from mvcgc.launch.slurm.submit import ComeBackLater, Submitter
+from mvcgc.launch.slurm.submit import AT_ONCE, ComeBackLater, Order, Submitter
 from mvcgc.launch.stop import StopRequests
 from mvcgc.launch.todo import sort
 from mvcgc.launch.views import View, failed_line, finished_line, make_view
@@ -124,43 +125,50 @@ class _Executor:
         )
 
     def _submit_what_can_be(self) -> None:
-        if time.monotonic() < self.later_at:
-            return
-        for stage in list(self.pending.values()):
-            if all(self._ready(parent) for parent in stage.parents.values()):
-                try:
-                    self._take(stage)
-                except ComeBackLater as error:
-                    self.view.say(f"the queue is full: {error}")
-                    self.later_at = time.monotonic() + LATER_S
+        """Generation by generation: what waits for a job needs its id."""
+        tried: set[str] = set()
+        while ready := [
+            stage for stage in self.pending.values() if stage.id not in tried and self._is_ready(stage)
+        ]:
+            for start in range(0, len(ready), AT_ONCE):
+                if self.stop.count or time.monotonic() < self.later_at:
                     return
+                some = ready[start : start + AT_ONCE]
+                tried.update(stage.id for stage in some)
+                self._submit([order for stage in some if (order := self._take(stage)) is not None])
 
-    def _ready(self, parent: Stage) -> bool:
-        """Whether what builds on ``parent`` may be submitted: it is finished, or has a job to wait for."""
-        followed = self.followed.get(parent.id)
-        return parent.id in self.report.done or (followed is not None and followed.job != "")
+    def _is_ready(self, stage: Stage) -> bool:
+        """Whether a stage may be submitted: what it builds on is finished, or has a job to wait for."""
+        parents = [parent.id for parent in stage.parents.values() if parent.id not in self.report.done]
+        return all(parent in self.followed and self.followed[parent].job for parent in parents)
 
-    def _take(self, stage: Stage) -> None:
-        """Submit a stage, unless it is finished or another has it."""
+    def _take(self, stage: Stage) -> Order | None:
+        """Lock a stage that is to be submitted; None if it is finished or another has it."""
         folder = stage.folder(self.root)
         before = folder.owner
         if not folder.try_lock(self.purpose):
             self._attach(stage, folder)
-            return
-        try:
-            if valid_done(folder) is not None:  # finished by another since it was judged
-                del self.pending[stage.id]
-                self._finish(stage, f"{stage.name} done, run elsewhere")
-                return
-            parents = [self.followed[p.id] for p in stage.parents.values() if p.id in self.followed]
-            after = list(dict.fromkeys(parent.job for parent in parents))
-            job = self.submitter.submit(stage, after, may_exist=before is not None)
+            return None
+        if valid_done(folder) is not None:  # finished by another since it was judged
+            folder.release()
+            del self.pending[stage.id]
+            self._finish(stage, f"{stage.name} done, run elsewhere")
+            return None
+        parents = [self.followed[p.id] for p in stage.parents.values() if p.id in self.followed]
+        after = list(dict.fromkeys(parent.job for parent in parents))
+        return Order(stage, after, may_exist=before is not None)
+
+    def _submit(self, orders: Sequence[Order]) -> None:
+        for order, job in zip(orders, self.submitter.submit(orders), strict=True):
+            if isinstance(job, ComeBackLater):
+                self.view.say(f"the queue is full: {job}")
+                self.later_at = time.monotonic() + LATER_S
+                continue
+            stage, folder = order.stage, order.stage.folder(self.root)
             del self.pending[stage.id]
             self.followed[stage.id] = Followed(stage, folder, Tail(folder.journal), job, ours=True)
-            waits = f", after {', '.join(after)}" if after else ""
+            waits = f", after {', '.join(order.after)}" if order.after else ""
             self.view.say(f"{stage.name} submitted as job {job}{waits}")
-        finally:
-            folder.release()  # nothing, where the job has it now
 
     def _attach(self, stage: Stage, folder: StageFolder) -> None:
         owner = folder.owner
@@ -206,7 +214,7 @@ class _Executor:
 
     def _tell(self, followed: Followed, job: queue.Job) -> None:
         """Say what is new, and do not let a job that was put back wait for nothing."""
-        if job.state is queue.JobState.PENDING and job.restarts and job.reason == "BeginTime":
+        if followed.may_start_again(job):
             with suppress(queue.QueueUnavailable):  # it starts by itself in two minutes
                 queue.start_now(job.id)
         news = followed.news(job)

@@ -12,6 +12,8 @@ from mvcgc.plan import Stage
 
 # What a job writes may show on another machine only after its end has.
 SETTLE_S = 3.0
+# A node refuses what it was told to end until its clock says a later second than then.
+HELD_S = 5.0
 # A process that holds a lock is about to hand it to a job within moments, or runs the stage itself.
 HAND_OVER_S = 20.0
 
@@ -31,6 +33,7 @@ class Followed:
     owner: Owner | None = None
     since_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
     _over_at: float | None = None
+    _held: tuple[int, float] = (0, 0.0)
     _told: str = ""
 
     @property
@@ -53,6 +56,14 @@ class Followed:
         now = time.monotonic()
         self._over_at = self._over_at or now
         return now - self._over_at >= SETTLE_S
+
+    def may_start_again(self, job: Job) -> bool:
+        """Whether its job, put back by now, waits for nothing but the end of SLURM's two minutes."""
+        if job.state is not JobState.PENDING or not job.restarts or job.reason != "BeginTime":
+            return False
+        if self._held[0] != job.restarts:
+            self._held = job.restarts, time.monotonic()
+        return time.monotonic() - self._held[1] >= HELD_S
 
     def owner_is_gone(self) -> bool:
         """Whether the process that had it has given it up. Notices where it was handed to a job."""

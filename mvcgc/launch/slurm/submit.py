@@ -1,7 +1,8 @@
 """Hands a stage to SLURM: one job per stage, whatever dies in between, and the lock with it."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,8 @@ from mvcgc.launch.slurm.request import Request, job_name, request
 from mvcgc.plan import Stage
 from mvcgc.stages import provenance
 
+# sbatch mostly waits, for the disk and for the controller; more at once would be more than its share.
+AT_ONCE = 8
 # What sbatch says when it would take the job later.
 _LATER = (
     "MaxSubmitJob",
@@ -36,6 +39,19 @@ class ComeBackLater(Exception):
     """SLURM takes no more jobs at present."""
 
 
+@dataclass(frozen=True)
+class Order:
+    """A stage whose job is wanted, to run after the jobs ``after``.
+
+    ``may_exist`` where who held the lock before died, perhaps with the job submitted and the lock not yet
+    handed over: that job is taken then.
+    """
+
+    stage: Stage
+    after: Sequence[str]
+    may_exist: bool
+
+
 class _Executor(submitit.SlurmExecutor):
     """Submitit's way to sbatch, for a batch script that is there already."""
 
@@ -46,8 +62,7 @@ class _Executor(submitit.SlurmExecutor):
     def submit_script(self) -> str:
         """The job's id. Raises what submitit raises if sbatch refuses."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with _outside_of_jobs():
-            return str(self._submit_command("").job_id)
+        return str(self._submit_command("").job_id)
 
     def _make_submission_file_text(self, command: str, uid: str) -> str:  # noqa: ARG002 - submitit's form
         return self._wanted.script
@@ -77,25 +92,33 @@ class Submitter:
     module: str
     _provenance: dict[str, Any] = field(default_factory=provenance.submission)
 
-    def submit(self, stage: Stage, after: list[str], may_exist: bool) -> str:
-        """Bring about the stage's job, after the jobs ``after``, and return its id.
+    def submit(self, orders: Sequence[Order]) -> list[str | ComeBackLater]:
+        """Bring about the stages' jobs side by side: their ids, or why SLURM does not take them now.
 
-        The caller holds the stage's lock, which the job then has. ``may_exist`` where who held the lock
-        before died, perhaps with the job submitted and the lock not yet handed over: that job is taken then.
+        The caller holds the stages' locks; the jobs have them then. What got no job is unlocked.
 
-        Raises `ComeBackLater`, UserError if sbatch refuses, QueueUnavailable; the lock is still held then.
+        Raises UserError if sbatch refuses one, QueueUnavailable; the others' jobs are submitted even so.
         """
-        folder = stage.folder(self.root)
-        existing = self._existing(stage) if may_exist else None
-        job_id = existing or self._submit_new(stage, folder, after)
-        folder.lock.hand_over(job_of(job_id))
-        return job_id
+        with _outside_of_jobs(), ThreadPoolExecutor(AT_ONCE) as pool:
+            return list(pool.map(self._submit, orders))
+
+    def _submit(self, order: Order) -> str | ComeBackLater:
+        folder = order.stage.folder(self.root)
+        try:
+            existing = self._existing(order.stage) if order.may_exist else None
+            job_id = existing or self._submit_new(order.stage, folder, order.after)
+            folder.lock.hand_over(job_of(job_id))
+            return job_id
+        except ComeBackLater as later:
+            return later
+        finally:
+            folder.release()  # nothing, where the job has it now
 
     def _existing(self, stage: Stage) -> str | None:
         found = queue.jobs_named(job_name(stage.name, stage.fingerprint, self.root))
         return found[0].id if found else None
 
-    def _submit_new(self, stage: Stage, folder: StageFolder, after: list[str]) -> str:
+    def _submit_new(self, stage: Stage, folder: StageFolder, after: Sequence[str]) -> str:
         folder.done.unlink(missing_ok=True)  # it is damaged, or the stage would not be submitted
         stage.config(self.root).write(folder)
         provenance.record_submission(folder, self._provenance)
