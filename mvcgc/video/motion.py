@@ -62,8 +62,12 @@ def assemble(
     sources = [slots[index] if index in slots else _next_anchor(index, places, slots) for index in frames]
     distance = fields.distance[sources]
     mv = fields.past[sources]
-    mv /= np.maximum(distance, 1).astype(np.float32)[..., None]
-    return mv, distance > 0
+    valid = distance > 0
+    if distance.max() > 1:
+        frames_apart = np.maximum(distance, 1).astype(np.float32)
+        for axis in (0, 1):  # over the cells; a loop over the two numbers of each would take ten times as long
+            mv[..., axis] /= frames_apart
+    return mv, valid
 
 
 @dataclass(frozen=True)
@@ -94,16 +98,24 @@ def _futures(places: Sequence[Place], slots: Mapping[int, int]) -> list[_Future]
 
 def _fill_from_future(fields: Fields, futures: Sequence[_Future]) -> None:
     """Fill, in place, the cells whose only reference lies in the future: M - F."""
-    waiting = [future for future in futures if fields.ahead[future.slot] >= 0]
+    waiting = [f for f in futures if fields.ahead[f.slot] >= 0]
+    # A vector, two floats, as one word.
+    past, future = fields.past.view(np.int64).reshape(-1), fields.future.view(np.int64).reshape(-1)
     while waiting:
         # All at once, but for frames whose future reference is itself still to be filled.
-        unfilled = {future.slot for future in waiting}
-        ready = [future for future in waiting if future.target not in unfilled]
-        waiting = [future for future in waiting if future.target in unfilled]
+        unfilled = {f.slot for f in waiting}
+        ready = [f for f in waiting if f.target not in unfilled]
+        waiting = [f for f in waiting if f.target in unfilled]
         slot, target = np.array([(f.slot, f.target) for f in ready]).T
         ahead = fields.ahead[slot]
         distance = fields.distance[target] - np.array([f.frames for f in ready], np.int32)[:, None, None]
         missing = fields.future_valid[ahead] & (distance > 0) & (fields.distance[slot] == 0)
-        n, y, x = np.nonzero(missing)
-        fields.past[slot[n], y, x] = fields.past[target[n], y, x] - fields.future[ahead[n], y, x]
-        fields.distance[slot[n], y, x] = distance[missing]
+        gaps = np.flatnonzero(missing)
+        n, cell = np.divmod(gaps, missing[0].size)
+        theirs, own = (
+            words.take(of[n] * missing[0].size + cell).view(np.float32)
+            for words, of in ((past, target), (future, ahead))
+        )
+        here = slot[n] * missing[0].size + cell
+        past[here] = (theirs - own).view(np.int64)
+        fields.distance.reshape(-1)[here] = distance.reshape(-1)[gaps]

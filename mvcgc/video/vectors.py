@@ -96,7 +96,7 @@ class Grid:
         # Only B-frames have a future: their fields follow those of the past.
         has_future = np.bincount(frame[to_future], minlength=count) > 0
         ahead = np.where(has_future, np.cumsum(has_future) - 1, -1)
-        layer = np.where(to_future, count + ahead[frame], frame)
+        layer = np.where(to_future, count + ahead[frame], frame) if has_future.any() else frame
         owner = self._owners(raw, layer, count + int(has_future.sum()))
         # The vector is reference minus current: from a past reference the content moved the other way.
         sign = np.where(source < 0, np.float32(-1), np.float32(1))
@@ -122,12 +122,13 @@ class Grid:
         inside = (row >= 0) & (column >= 0) & (row + high < rows) & (column + wide < columns)
         known = (raw[0] > 0) | ((raw[0] < 0) & (raw[DISTANCE] > 0))
         block = np.flatnonzero(inside & known)
-        first = ((layer * rows + row) * columns + column)[block]
-        wide, high = wide[block] > 0, high[block] > 0
+        first = (layer * (rows * columns) + (row * columns + column)).take(block)
+        wide, high = wide.take(block) > 0, high.take(block) > 0
         owner = np.zeros(layers * rows * columns, np.int64)
         owner[first] = block
         for offset, covered in ((1, wide), (columns, high), (columns + 1, wide & high)):
-            owner[first[covered] + offset] = block[covered]
+            at = np.flatnonzero(covered)
+            owner[first.take(at) + offset] = block.take(at)
         h, w = self.shape
         return owner.reshape(layers, rows, columns)[:, :h, :w]
 
