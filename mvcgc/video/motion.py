@@ -65,7 +65,10 @@ def assemble(
     valid = distance > 0
     if distance.max() > 1:
         frames_apart = np.maximum(distance, 1).astype(np.float32)
-        for axis in (0, 1):  # over the cells; a loop over the two numbers of each would take ten times as long
+        for axis in (
+            0,
+            1,
+        ):  # over the cells; a loop over the two numbers of each would take ten times as long
             mv[..., axis] /= frames_apart
     return mv, valid
 
