@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from mvcgc.data import heap
 from mvcgc.data.sampling import ClipConfig, Draw, MotionConfig
 from mvcgc.data.views import read_views
 from mvcgc.video import Box, VideoInfo
@@ -59,6 +60,7 @@ class Spent:
 
 def ours(*views: str, clips: int = 1) -> Read:
     """What a loader's worker does for a sample of one or two clips, from opening the file on."""
+    heap.keep_freed()
 
     def read(at: At) -> object:
         path, info, start = at.path, at.info, at.start

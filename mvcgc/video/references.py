@@ -7,10 +7,11 @@ refers to B-frames (its pyramids) and farther back; each packet's header tells w
 
 from collections import deque
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 from av.video.codeccontext import VideoCodecContext
+from av.video.format import VideoFormat
 from av.video.frame import PictureType, VideoFrame
 from jaxtyping import UInt8
 
@@ -65,10 +66,16 @@ class Picture:
         """Bytes from one row of the brightness to the next."""
         return self.frame.planes[0].line_size
 
-    @cached_property
+    @property
     def eight_bits(self) -> bool:
         """Whether the brightness is in bytes."""
-        return self.frame.format.components[0].bits <= 8
+        return _bits(self.frame.format.name) <= 8
+
+
+@cache
+def _bits(pixel_format: str) -> int:
+    """Of the brightness."""
+    return VideoFormat(pixel_format).components[0].bits
 
 
 class References:

@@ -49,7 +49,10 @@ def _side_data(frame: VideoFrame) -> SideData | None:
     # frame.side_data would keep this container in the frame: a reference cycle with the whole picture in it,
     # which only the garbage collector ends, and in a large process hardly ever.
     container = SideDataContainer(frame)  # type: ignore[call-arg]  # its stub omits the constructor
-    return container.get(Type.MOTION_VECTORS)
+    try:
+        return container[Type.MOTION_VECTORS] if len(container) else None
+    except KeyError:
+        return None
 
 
 @dataclass(frozen=True)
