@@ -19,10 +19,10 @@ def report(figures: dict[str, Any], machine: Machine) -> Report:
         for way, each in figures["ms_per_clip"].items()
     ]
     sections = [
-        "A clip is 32 frames from a random one on, the whole picture, at 128x128. Figures are processor time, "
+        "A clip is 32 frames from a random one on, the whole picture, at 128x128. Processor time, "
         f"medians of {figures['rounds']} interleaved rounds, each way in a process of its own on one core. "
-        "Ours ends with arrays for a batch; ffmpeg's time is without the program's start. Flow is that of one "
-        "pair of pictures, times 31.",
+        "Ours ends with arrays for a batch; ffmpeg's time is without the program's start. Flow is one "
+        "pair's, times 31.",
         table(["file", *figures["files"][names[0]]], files),
         "Clips per second of one core:",
         table(["", "delivers", *names], speed),

@@ -9,10 +9,10 @@ _LARGEST = 32 << 20
 
 
 def keep_freed() -> None:
-    """Have glibc keep what large arrays free (up to 128 MiB), instead of giving it back to the kernel.
+    """Have glibc keep what large arrays free (up to 128 MiB) instead of giving it back to the kernel.
 
-    Taken anew for each clip, page by page, it costs a tenth of a short clip's time. Nothing happens on systems
-    with another C library.
+    Taken anew for each clip, page by page, it costs a tenth of a short clip's time. Nothing happens on
+    systems with another C library.
     """
     if sys.platform != "linux":
         return

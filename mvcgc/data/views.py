@@ -75,7 +75,7 @@ def read_views(
         arrays[RGB][first[start, crop]] if RGB in views and size == clip.size else None
         for start, crop, size in keys
     ]
-    with Reader(path, info, mestimate=mestimate) as reader:
+    with Reader(path, info, mestimate=mestimate, pictures=bool(sizes)) as reader:
         clips = reader.read([_request(*key, clip.frames) for key in keys], motion=MV in views, rgb=into)
 
     fields: dict[int, np.ndarray] = {}

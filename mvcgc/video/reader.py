@@ -32,15 +32,21 @@ class Reader:
         ...     both, motion_only = reader.read(requests, motion=True)
     """
 
-    def __init__(self, path: Path | str, info: VideoInfo, *, mestimate: bool = False) -> None:
+    def __init__(
+        self, path: Path | str, info: VideoInfo, *, mestimate: bool = False, pictures: bool = True
+    ) -> None:
         """Open ``path``, which `probe` described as ``info``; ``mestimate`` permits block matching instead of
-        vectors where the codec exports none.
+        vectors where the codec exports none. Without ``pictures`` only motion can be read, the sooner.
 
         Raises:
             VideoError: UNREADABLE or NO_VIDEO.
         """
         self._path, self._info, self._mestimate = Path(path), info, mestimate
-        self._stream = FrameStream(self._path, info, export=info.vectors)
+        self._pictures = pictures
+        # Blocks are matched on pictures.
+        self._stream = FrameStream(
+            self._path, info, export=info.vectors, pictures=pictures or not info.vectors
+        )
 
     def __enter__(self) -> "Reader":
         return self
@@ -67,10 +73,13 @@ class Reader:
 
         Raises:
             VideoError: TOO_SHORT, NO_VECTORS, TRUNCATED or CORRUPT.
-            ValueError: the requests are not sorted, or a crop lies outside the picture.
+            ValueError: the requests are not sorted, ask for pictures of a reader without, or a crop lies
+                outside the picture.
         """
         if any(a.start > b.start for a, b in pairwise(requests)):
             raise ValueError("requests are sorted by start")
+        if not self._pictures and any(request.size for request in requests):
+            raise ValueError("a reader without pictures reads motion alone")
         matched = motion and not self._info.vectors
         if matched and not self._mestimate:
             raise VideoError(

@@ -57,13 +57,14 @@ class FrameStream:
     needs a clock to tell the place of the rest (`VideoInfo.clock`) and leaves what is shown bit-exact.
     """
 
-    def __init__(self, path: Path, info: VideoInfo, *, export: bool) -> None:
-        """Open ``path``, which `probe` described as ``info``, to export vectors or not.
+    def __init__(self, path: Path, info: VideoInfo, *, export: bool, pictures: bool = True) -> None:
+        """Open ``path``, which `probe` described as ``info``; ``export`` and ``pictures`` as in `open_video`.
 
         Raises:
             VideoError: UNREADABLE or NO_VIDEO.
         """
-        self._path, self._info, self._export = path, info, export
+        self._path, self._info = path, info
+        self._export, self._pictures = export, pictures
         self._keyframes = frozenset(info.keyframes)
         self._skips = info.codec in SKIPPING[info.clock]
         self._stamp = STAMPS[info.clock]
@@ -113,7 +114,7 @@ class FrameStream:
         )
 
     def _open(self) -> None:
-        self._file = open_video(self._path, export=self._export)
+        self._file = open_video(self._path, export=self._export, pictures=self._pictures)
         self._restart(first=0)
 
     def _opened(self) -> tuple[InputContainer, VideoStream]:
