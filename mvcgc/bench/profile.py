@@ -99,7 +99,7 @@ def memory(jobs: Sequence[Job], clips: int) -> list[dict[str, float]]:
 def _resident(clips: int) -> dict[str, float]:
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     resident, own = (int(status[key].split()[0]) / 1000 for key in ("VmRSS", "RssAnon"))
-    return {"clips": clips, "resident_mb": resident, "anonymous_mb": own}
+    return {"clips": float(clips), "resident_mb": resident, "anonymous_mb": own}
 
 
 def main(what: str, core: int) -> None:
