@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mvcgc import follow, inventory, run
+from mvcgc.bench import decode, decode_report
 from mvcgc.bench.launch import compare
 from mvcgc.collect import collect, ui, watch
 from mvcgc.config import Config, compose
@@ -82,6 +83,20 @@ def _parser() -> argparse.ArgumentParser:
         "--rounds", type=int, default=3, help="take the best of so many (default: %(default)s)"
     )
     launch.add_argument("--partition", help="where to (default: the cluster's own)")
+    reading = _add(
+        subjects, "decode", _bench_decode, "RGB and motion vectors from files, beside other readers"
+    )
+    reading.add_argument("--files", nargs="+", type=Path, default=[], help="video files (default: made ones)")
+    reading.add_argument("--json", action="store_true", help="print one line of JSON")
+    reading.add_argument("--rounds", type=int, default=5, help="medians of so many (default: %(default)s)")
+    reading.add_argument(
+        "--memory",
+        type=int,
+        default=5000,
+        metavar="CLIPS",
+        help="watch the memory over so many (default: %(default)s)",
+    )
+    reading.add_argument("--out", type=Path, metavar="DIR", help="write decode.json, .md and .png there")
     return parser
 
 
@@ -163,6 +178,15 @@ def _data_report(_: argparse.Namespace) -> None:
 def _bench_launch(parsed: argparse.Namespace) -> None:
     compared = compare(parsed.jobs, parsed.partition, parsed.rounds)
     print(compared.json() if parsed.json else compared.text())
+
+
+def _bench_decode(parsed: argparse.Namespace) -> None:
+    report = decode.run(parsed.files, parsed.rounds, parsed.memory)
+    if parsed.out is not None:
+        parsed.out.mkdir(parents=True, exist_ok=True)
+        report.write(parsed.out)
+        decode_report.chart(report.figures, parsed.out / "decode.png")
+    print(report.json() if parsed.json else report.text())
 
 
 def _root() -> Path:

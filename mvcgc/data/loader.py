@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Sampler
 
+from mvcgc.data import heap
 from mvcgc.data.batch import Batch, Sample, collate
 from mvcgc.data.dataset import DrawDataset, RandomDataset, Source, Unread, WindowDataset
 from mvcgc.data.sampler import EpochSampler, WindowSampler
@@ -154,6 +155,7 @@ def _settle_worker(parent: int, worker: int) -> None:  # noqa: ARG001 - the form
     threading.Thread(target=_obey, args=(parent,), daemon=True).start()
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    heap.keep_freed()
     if os.getppid() != parent:  # it died before it could be watched
         os._exit(1)
 

@@ -50,10 +50,9 @@ class BlockMatcher:
 
 def _to_past(raw: Raw) -> Raw:
     """Only the vectors from the past, with the motion words filled in, which the filter leaves undefined."""
-    raw = raw[raw[:, 0] < 0]
-    source, target = raw[:, 1:3], raw[:, 2:4]
-    raw[:, 6] = (source[:, 0] >> 16) - (target[:, 0] >> 16)
-    raw[:, 7] = (source[:, 1] << 16 >> 16) - (target[:, 1] << 16 >> 16)
-    raw[:, 8] = 1
-    raw[:, DISTANCE] = 1
+    raw = raw[:, raw[0] < 0]
+    raw[6] = (raw[1] >> 16) - (raw[2] >> 16)
+    raw[7] = (raw[2] << 16 >> 16) - (raw[3] << 16 >> 16)
+    raw[8] = 1
+    raw[DISTANCE] = 1
     return raw

@@ -16,14 +16,14 @@ Motion is the content's, from the past to the current frame, divided by the fram
   distance is the very same. Where an I-frame follows, or nothing, it is unknown.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float32
 
 from mvcgc.video.references import Place, may_refer
-from mvcgc.video.vectors import Fields, Grid, Raw
+from mvcgc.video.vectors import NO_VECTORS, Fields, Grid, Raw
 
 
 @dataclass(frozen=True)
@@ -52,44 +52,73 @@ def assemble(
     Returns:
         mv float32 [T, h, w, 2] and valid bool [T, h, w].
     """
-    # In decode order, so that a B-frame's future reference, if it is a B-frame itself, is filled before.
+    # In decode order, so that a B-frame's future reference, if it is a B-frame itself, comes before it.
     kept = sorted((r for r in records.values() if r.raw is not None), key=lambda r: r.place.order)
-    fields = grid.raster([r.raw for r in kept if r.raw is not None])
+    # An empty frame at the end stands for what is unknown.
+    fields = grid.raster([*(r.raw for r in kept if r.raw is not None), NO_VECTORS])
     slots = {record.place.index: slot for slot, record in enumerate(kept)}
-    for slot, record in enumerate(kept):
-        target = _future(record, records)
-        if target is not None:
-            ahead = target.place.index - record.place.index
-            _fill_from_future(fields, slot, slots[target.place.index], ahead)
-    mv = np.zeros((len(frames), *grid.shape, 2), np.float32)
-    valid = np.zeros((len(frames), *grid.shape), np.bool_)
-    for t, index in enumerate(frames):
-        source = records[index] if index in slots else _next_anchor(index, records)
-        if source is not None:
-            distance = fields.distance[slots[source.place.index]]
-            valid[t] = distance > 0
-            np.divide(fields.past[slots[source.place.index]], np.maximum(distance, 1)[..., None], out=mv[t])
+    places = [records[index].place for index in sorted(records)]
+    _fill_from_future(fields, _futures(places, slots))
+    sources = [slots[index] if index in slots else _next_anchor(index, places, slots) for index in frames]
+    distance = fields.distance[sources]
+    mv = fields.past[sources]
+    valid = distance > 0
+    if distance.max() > 1:
+        frames_apart = np.maximum(distance, 1).astype(np.float32)
+        for axis in (
+            0,
+            1,
+        ):  # over the cells; a loop over the two numbers of each would take ten times as long
+            mv[..., axis] /= frames_apart
     return mv, valid
 
 
-def _next_anchor(index: int, records: Mapping[int, Record]) -> Record | None:
-    after = (r for r in records.values() if r.place.index > index and r.place.anchor)
-    return min(after, key=lambda r: r.place.index, default=None)
+@dataclass(frozen=True)
+class _Future:
+    """Whose motion helps the B-frame of ``slot``: that of slot ``target``, ``frames`` frames after it."""
+
+    slot: int
+    target: int
+    frames: int
 
 
-def _future(record: Record, records: Mapping[int, Record]) -> Record | None:
-    """The nearest frame after a B-frame that it may refer to."""
-    if record.place.anchor:
-        return None
-    after = (
-        r for r in records.values() if r.place.index > record.place.index and may_refer(record.place, r.place)
-    )
-    return min(after, key=lambda r: r.place.index, default=None)
+def _next_anchor(index: int, places: Sequence[Place], slots: Mapping[int, int]) -> int:
+    """The slot of the anchor after frame ``index``; -1, the empty frame's, if there is none."""
+    return next((slots[place.index] for place in places if place.index > index and place.anchor), -1)
 
 
-def _fill_from_future(fields: Fields, slot: int, target: int, ahead: int) -> None:
-    """Fill, in place, the cells whose only reference lies ``ahead`` frames in the future: M - F."""
-    distance = fields.distance[target] - ahead
-    missing = fields.future_valid[slot] & (distance > 0) & (fields.distance[slot] == 0)
-    fields.past[slot][missing] = (fields.past[target] - fields.future[slot])[missing]
-    fields.distance[slot][missing] = distance[missing]
+def _futures(places: Sequence[Place], slots: Mapping[int, int]) -> list[_Future]:
+    """Each B-frame with the nearest frame after it that it may refer to; ``places`` in display order."""
+    found = []
+    for number, place in enumerate(places):
+        if place.anchor or place.index not in slots:
+            continue
+        target = next((p for p in places[number + 1 :] if may_refer(place, p)), None)
+        if target is not None:
+            found.append(_Future(slots[place.index], slots[target.index], target.index - place.index))
+    return found
+
+
+def _fill_from_future(fields: Fields, futures: Sequence[_Future]) -> None:
+    """Fill, in place, the cells whose only reference lies in the future: M - F."""
+    waiting = [f for f in futures if fields.ahead[f.slot] >= 0]
+    # A vector, two floats, as one word.
+    past, future = fields.past.view(np.int64).reshape(-1), fields.future.view(np.int64).reshape(-1)
+    while waiting:
+        # All at once, but for frames whose future reference is itself still to be filled.
+        unfilled = {f.slot for f in waiting}
+        ready = [f for f in waiting if f.target not in unfilled]
+        waiting = [f for f in waiting if f.target in unfilled]
+        slot, target = np.array([(f.slot, f.target) for f in ready]).T
+        ahead = fields.ahead[slot]
+        distance = fields.distance[target] - np.array([f.frames for f in ready], np.int32)[:, None, None]
+        missing = fields.future_valid[ahead] & (distance > 0) & (fields.distance[slot] == 0)
+        gaps = np.flatnonzero(missing)
+        n, cell = np.divmod(gaps, missing[0].size)
+        theirs, own = (
+            words.take(of[n] * missing[0].size + cell).view(np.float32)
+            for words, of in ((past, target), (future, ahead))
+        )
+        here = slot[n] * missing[0].size + cell
+        past[here] = (theirs - own).view(np.int64)
+        fields.distance.reshape(-1)[here] = distance.reshape(-1)[gaps]

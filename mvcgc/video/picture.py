@@ -16,6 +16,7 @@ from jaxtyping import UInt8
 from mvcgc.video.clip import Box
 
 EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
+_EXACT = int(EXACT)
 
 
 class Converter:
@@ -41,9 +42,10 @@ class Converter:
             self._cropper.vpush(frame)
             frame = self._cropper.vpull()
         height, width = self._size
-        scaled = self._scaler.reformat(frame, width, height, "rgb24", interpolation=EXACT, threads=1)
+        scaled = self._scaler.reformat(frame, width, height, "rgb24", interpolation=_EXACT, threads=1)
         picture = plane_rows(scaled.planes[0])[:, : 3 * width].reshape(height, width, 3)
-        out[:] = np.rot90(picture, -self._turns)  # rot90 turns counterclockwise
+        # rot90 turns counterclockwise, and takes its time also where there is nothing to turn.
+        out[:] = np.rot90(picture, -self._turns) if self._turns else picture
 
 
 def filter_graph(frame: VideoFrame, name: str, options: str) -> Graph:

@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 
 from mvcgc.video.blocks import WARM_UP, BlockMatcher
 from mvcgc.video.clip import Clip, ClipRequest
-from mvcgc.video.distances import measure
+from mvcgc.video.distances import Distances
 from mvcgc.video.errors import Reason, VideoError
 from mvcgc.video.info import VideoInfo
 from mvcgc.video.motion import Record, assemble, borrows
@@ -32,15 +32,21 @@ class Reader:
         ...     both, motion_only = reader.read(requests, motion=True)
     """
 
-    def __init__(self, path: Path | str, info: VideoInfo, *, mestimate: bool = False) -> None:
+    def __init__(
+        self, path: Path | str, info: VideoInfo, *, mestimate: bool = False, pictures: bool = True
+    ) -> None:
         """Open ``path``, which `probe` described as ``info``; ``mestimate`` permits block matching instead of
-        vectors where the codec exports none.
+        vectors where the codec exports none. Without ``pictures`` only motion can be read, the sooner.
 
         Raises:
             VideoError: UNREADABLE or NO_VIDEO.
         """
         self._path, self._info, self._mestimate = Path(path), info, mestimate
-        self._stream = FrameStream(self._path, info, export=info.vectors)
+        self._pictures = pictures
+        # Blocks are matched on pictures.
+        self._stream = FrameStream(
+            self._path, info, export=info.vectors, pictures=pictures or not info.vectors
+        )
 
     def __enter__(self) -> "Reader":
         return self
@@ -54,15 +60,26 @@ class Reader:
         """Close the file."""
         self._stream.close()
 
-    def read(self, requests: Sequence[ClipRequest], motion: bool) -> list[Clip]:
+    def read(
+        self,
+        requests: Sequence[ClipRequest],
+        motion: bool,
+        rgb: Sequence[UInt8[np.ndarray, "T H W 3"] | None] | None = None,
+    ) -> list[Clip]:
         """Read clips, sorted by start, in one pass over the file; one clip per request, in their order.
+
+        ``rgb`` are contiguous arrays to write the pictures into, one per request; where it has none, and the
+        request has a size, a new one is made.
 
         Raises:
             VideoError: TOO_SHORT, NO_VECTORS, TRUNCATED or CORRUPT.
-            ValueError: the requests are not sorted, or a crop lies outside the picture.
+            ValueError: the requests are not sorted, ask for pictures of a reader without, or a crop lies
+                outside the picture.
         """
         if any(a.start > b.start for a, b in pairwise(requests)):
             raise ValueError("requests are sorted by start")
+        if not self._pictures and any(request.size for request in requests):
+            raise ValueError("a reader without pictures reads motion alone")
         matched = motion and not self._info.vectors
         if matched and not self._mestimate:
             raise VideoError(
@@ -70,13 +87,29 @@ class Reader:
                 Reason.NO_VECTORS,
                 f"{self._info.codec} exports no motion vectors: dataset.mestimate=true matches blocks",
             )
-        parts = [_Part(r, self._path, self._info, motion, matched) for r in requests]
+        places = rgb or [None] * len(requests)
+        parts = [
+            _Part(request, self._path, self._info, motion, matched, rgb=place)
+            for request, place in zip(requests, places, strict=True)
+        ]
+        distances = Distances()
         position = -1
         while (position := self._next(parts, position + 1)) >= 0:
             shown = self._stream.at(position)
+            # Once for all clips that show the frame; block matching is each clip's own.
+            record = self._record(shown, distances) if motion and not matched else None
             for part in parts:
-                part.take(shown)
+                part.take(shown, record)
+        distances.settle()
         return [part.clip() for part in parts]
+
+    def _record(self, shown: Shown, distances: Distances) -> Record:
+        place = shown.picture.place
+        if borrows(self._info.codec, place):
+            return Record(place, None)
+        raw = fetch(shown.picture.frame)
+        distances.measure(raw, shown.picture, shown.older)
+        return Record(place, raw)
 
     def _next(self, parts: list["_Part"], position: int) -> int:
         """The next frame from ``position`` on that some clip needs, -1 if there is none."""
@@ -88,7 +121,14 @@ class _Part:
     """One clip while it is read."""
 
     def __init__(
-        self, request: ClipRequest, path: Path, info: VideoInfo, motion: bool, matched: bool
+        self,
+        request: ClipRequest,
+        path: Path,
+        info: VideoInfo,
+        motion: bool,
+        matched: bool,
+        *,
+        rgb: UInt8[np.ndarray, "T H W 3"] | None,
     ) -> None:
         if request.stop > info.frames:
             raise VideoError(
@@ -98,14 +138,16 @@ class _Part:
         self._records: dict[int, Record] = {}
         self._matcher = BlockMatcher() if matched else None
         self._settled = request.stop if not motion or matched else info.frames
-        self._rgb: UInt8[np.ndarray, "T H W 3"] | None = None
+        self._rgb = rgb
         if request.size is not None:
             box = request.crop
             if box is not None:
                 box.check_within(info.height, info.width)
-                box = coded_box(box, info.rotation, info.height, info.width)
+                whole = (box.height, box.width) == (info.height, info.width)
+                box = None if whole else coded_box(box, info.rotation, info.height, info.width)
             self._converter = Converter(info.rotation, box, request.size)
-            self._rgb = np.empty((request.frames, *request.size, 3), np.uint8)
+            if rgb is None:
+                self._rgb = np.empty((request.frames, *request.size, 3), np.uint8)
 
     def needs(self, position: int) -> int:
         """The first frame from ``position`` on that this clip still needs, -1 if it is complete.
@@ -116,22 +158,18 @@ class _Part:
         position = max(position, first)
         return position if position < self._settled else -1
 
-    def take(self, shown: Shown) -> None:
-        """Take what this clip needs of a frame."""
+    def take(self, shown: Shown, record: Record | None) -> None:
+        """Take what this clip needs of a frame, whose vectors are ``record``."""
         index, request = shown.index, self._request
         if self.needs(index) != index:
             return
         if self._rgb is not None and request.start <= index < request.stop:
-            self._converter.convert(shown.frame, self._rgb[index - request.start])
+            self._converter.convert(shown.picture.frame, self._rgb[index - request.start])
         if self._matcher is not None:
-            self._match(shown.frame, index)
-        elif self._motion:
-            raw = None
-            if not borrows(self._info.codec, shown.place):
-                raw = fetch(shown.frame)
-                measure(raw, index, shown.frame, shown.older)
-            self._records[index] = Record(shown.place, raw)
-            if index >= request.stop - 1 and shown.place.anchor:
+            self._match(shown.picture.frame, index)
+        elif record is not None:
+            self._records[index] = record
+            if index >= request.stop - 1 and record.place.anchor:
                 self._settled = index + 1
 
     def _match(self, frame: VideoFrame, index: int) -> None:

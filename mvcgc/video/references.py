@@ -7,12 +7,17 @@ refers to B-frames (its pyramids) and farther back; each packet's header tells w
 
 from collections import deque
 from dataclasses import dataclass
+from functools import cache, cached_property
 
+import numpy as np
 from av.video.codeccontext import VideoCodecContext
+from av.video.format import VideoFormat
 from av.video.frame import PictureType, VideoFrame
+from jaxtyping import UInt8
 
 from mvcgc.video import h264
 from mvcgc.video.container import VideoPacket
+from mvcgc.video.picture import plane_rows
 
 B_TYPES = frozenset({PictureType.B, PictureType.BI})
 
@@ -40,6 +45,39 @@ class Place:
     reference: bool
 
 
+class Picture:
+    """A decoded frame in its place. Its brightness is looked up once, for all that compare with it.
+
+    Attributes:
+        place: where it stands among the references.
+        frame: as decoded (not rotated).
+    """
+
+    def __init__(self, place: Place, frame: VideoFrame) -> None:
+        self.place, self.frame = place, frame
+
+    @cached_property
+    def luma(self) -> UInt8[np.ndarray, " n"]:
+        """The brightness of all rows with their padding, flat, as a view; see `stride`."""
+        return plane_rows(self.frame.planes[0]).reshape(-1)
+
+    @cached_property
+    def stride(self) -> int:
+        """Bytes from one row of the brightness to the next."""
+        return self.frame.planes[0].line_size
+
+    @property
+    def eight_bits(self) -> bool:
+        """Whether the brightness is in bytes."""
+        return _bits(self.frame.format.name) <= 8
+
+
+@cache
+def _bits(pixel_format: str) -> int:
+    """Of the brightness."""
+    return VideoFormat(pixel_format).components[0].bits
+
+
 class References:
     """Follows a run of packets and frames, and tells each frame's place and its past reference."""
 
@@ -49,7 +87,7 @@ class References:
         self._length = h264.length_size(extradata)
         kept = min(KEPT, h264.most_references(extradata)) if self._h264 else 1
         self._packets: dict[int | None, tuple[int, bool]] = {}
-        self._shown: deque[tuple[Place, VideoFrame]] = deque(maxlen=kept)
+        self._shown: deque[Picture] = deque(maxlen=kept)
         self._order = 0
 
     def read(self, packet: VideoPacket) -> None:
@@ -60,24 +98,22 @@ class References:
             if len(self._packets) > PENDING:
                 del self._packets[next(iter(self._packets))]
 
-    def show(
-        self, frame: VideoFrame, index: int, *, keyframe: bool
-    ) -> tuple[Place, tuple[tuple[int, VideoFrame], ...]]:
-        """The place of the frame shown as ``index``, and what it may refer to before it.
+    def show(self, frame: VideoFrame, index: int, *, keyframe: bool) -> tuple[Picture, tuple[Picture, ...]]:
+        """The frame shown as ``index`` in its place, and what it may refer to before it.
 
         Returns:
-            the place, and (display index, picture) of each earlier reference, nearest first: one at most,
-            except for H.264. None lies before the last keyframe, whether the run began there or earlier.
+            the picture, and each earlier reference, nearest first: one at most, except for H.264. None lies
+            before the last keyframe, whether the run began there or earlier.
         """
         anchor = frame.pict_type not in B_TYPES
-        order, reference = self._packets.pop(frame.pts, (0, anchor))
-        place = Place(index, order, anchor, reference)
+        order, reference = self._packets.pop(frame.pts, (0, anchor)) if self._h264 else (0, anchor)
+        picture = Picture(Place(index, order, anchor, reference), frame)
         if keyframe:
             self._shown.clear()
-        older = tuple((p.index, picture) for p, picture in reversed(self._shown) if may_refer(place, p))
+        older = tuple(p for p in reversed(self._shown) if may_refer(picture.place, p.place))
         if reference:
-            self._shown.append((place, frame))
-        return place, older
+            self._shown.append(picture)
+        return picture, older
 
     def clear(self) -> None:
         """Let go of the pictures."""

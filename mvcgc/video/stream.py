@@ -2,8 +2,9 @@
 
 import sys
 from bisect import bisect_right
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 
 from av.container import InputContainer
@@ -13,7 +14,7 @@ from av.video.stream import VideoStream
 from mvcgc.video.container import VideoPacket, decoding, open_video
 from mvcgc.video.errors import Reason, VideoError
 from mvcgc.video.info import Clock, VideoInfo
-from mvcgc.video.references import Place, References
+from mvcgc.video.references import Picture, References
 
 SKIPPING = {
     Clock.PTS: frozenset({"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4"}),
@@ -22,6 +23,13 @@ SKIPPING = {
 }
 """Codecs with B-frames whose decoders can be told from packet to packet what to skip (libdav1d cannot), and
 whose frames keep their time stamps then (the dts at which H.264's come out depends on what came before)."""
+
+STAMPS: dict[Clock, Callable[[VideoFrame | VideoPacket], int | None]] = {
+    Clock.PTS: attrgetter("pts"),
+    Clock.DTS: attrgetter("dts"),
+    Clock.NONE: lambda _: None,
+}
+"""The time stamp that counts frames, if there is one."""
 
 MARGIN = 3
 """Frames before the wanted one from which nothing is skipped any more."""
@@ -33,15 +41,13 @@ class Shown:
 
     Attributes:
         index: display index.
-        frame: the picture as decoded (not rotated).
-        place: where it stands among the references.
-        older: (display index, picture) of the frames before it that it may refer to, nearest first.
+        picture: the frame as decoded (not rotated), and where it stands among the references.
+        older: the pictures before it that it may refer to, nearest first.
     """
 
     index: int
-    frame: VideoFrame
-    place: Place
-    older: tuple[tuple[int, VideoFrame], ...]
+    picture: Picture
+    older: tuple[Picture, ...]
 
 
 class FrameStream:
@@ -51,15 +57,19 @@ class FrameStream:
     needs a clock to tell the place of the rest (`VideoInfo.clock`) and leaves what is shown bit-exact.
     """
 
-    def __init__(self, path: Path, info: VideoInfo, *, export: bool) -> None:
-        """Open ``path``, which `probe` described as ``info``, to export vectors or not.
+    def __init__(self, path: Path, info: VideoInfo, *, export: bool, pictures: bool = True) -> None:
+        """Open ``path``, which `probe` described as ``info``; ``export`` and ``pictures`` as in `open_video`.
 
         Raises:
             VideoError: UNREADABLE or NO_VIDEO.
         """
-        self._path, self._info, self._export = path, info, export
+        self._path, self._info = path, info
+        self._export, self._pictures = export, pictures
         self._keyframes = frozenset(info.keyframes)
-        self._next = self._goal = 0
+        self._skips = info.codec in SKIPPING[info.clock]
+        self._stamp = STAMPS[info.clock]
+        self._next = 0
+        self._aim(0)
         self._file: tuple[InputContainer, VideoStream] | None = None
         self._open()
 
@@ -81,12 +91,17 @@ class FrameStream:
         keyframe = self._info.keyframes[slot] if slot >= 0 else 0
         if index < self._next or keyframe > self._next:
             self._seek(slot)
-        self._goal = index
+        self._aim(index)
         try:
             return self._run_to(index)
         except VideoError:
             self._next = sys.maxsize  # whatever is asked for next, seek
             raise
+
+    def _aim(self, index: int) -> None:
+        """The next frame to show is ``index``: until shortly before it, frames may be skipped."""
+        self._skippable = index - MARGIN
+        self._skipped_before = self._info.origin + self._skippable * self._info.step
 
     def _run_to(self, index: int) -> Shown:
         with decoding(self._path):
@@ -99,7 +114,7 @@ class FrameStream:
         )
 
     def _open(self) -> None:
-        self._file = open_video(self._path, export=self._export)
+        self._file = open_video(self._path, export=self._export, pictures=self._pictures)
         self._restart(first=0)
 
     def _opened(self) -> tuple[InputContainer, VideoStream]:
@@ -109,7 +124,7 @@ class FrameStream:
 
     def _restart(self, first: int) -> None:
         """Begin a new run of frames, the next of which is ``first``."""
-        self._next = self._goal = first
+        self._next = first
         container, stream = self._opened()
         self._references = References(stream.codec_context)
         self._frames = self._decode(container, stream)
@@ -128,30 +143,32 @@ class FrameStream:
 
     def _decode(self, container: InputContainer, stream: VideoStream) -> Generator[VideoFrame, None, None]:
         """Frames in display order from the file's position on, without those that miss their references."""
-        context = stream.codec_context
-        skips = self._info.codec in SKIPPING[self._info.clock]
+        context, references = stream.codec_context, self._references
+        context.skip_frame, skipping = "DEFAULT", False
         keyframe_pts, started = None, self._next == 0
         for packet in container.demux(stream):
             if keyframe_pts is None:
                 keyframe_pts = packet.pts
-            self._references.read(packet)
-            context.skip_frame = "NONREF" if skips and self._skippable(packet) else "DEFAULT"
+            references.read(packet)
+            if self._skips and self._lies_before(packet) is not skipping:
+                skipping = not skipping
+                context.skip_frame = "NONREF" if skipping else "DEFAULT"
             for frame in packet.decode():
                 # After a seek into an open group, the first frames come before the keyframe in display order.
                 started = started or frame.pts == keyframe_pts
                 if started:
                     yield frame
 
-    def _skippable(self, packet: VideoPacket) -> bool:
+    def _lies_before(self, packet: VideoPacket) -> bool:
         """Whether a packet, if no other refers to it, may be dropped: it lies before the wanted frame."""
         stamp = self._stamp(packet)
-        return stamp is not None and stamp < self._info.origin + (self._goal - MARGIN) * self._info.step
+        return stamp is not None and stamp < self._skipped_before
 
     def _show(self, frame: VideoFrame) -> Shown:
         index = self._index(frame)
-        place, older = self._references.show(frame, index, keyframe=index in self._keyframes)
+        picture, older = self._references.show(frame, index, keyframe=index in self._keyframes)
         self._next = index + 1
-        return Shown(index, frame, place, older)
+        return Shown(index, picture, older)
 
     def _index(self, frame: VideoFrame) -> int:
         """Display index of the frame just decoded, by the clock, or by counting."""
@@ -160,14 +177,8 @@ class FrameStream:
             return self._next
         index = round((stamp - self._info.origin) / self._info.step)
         # Frames may have been skipped only before the margin.
-        if index != self._next and not self._next < index <= self._goal - MARGIN + 1:
+        if index != self._next and not self._next < index <= self._skippable + 1:
             raise VideoError(
                 self._path, Reason.CORRUPT, f"frame {self._next} carries the time stamp of frame {index}"
             )
         return index
-
-    def _stamp(self, carrier: VideoFrame | VideoPacket) -> int | None:
-        """The time stamp that counts frames, if there is one."""
-        if self._info.clock is Clock.PTS:
-            return carrier.pts
-        return carrier.dts if self._info.clock is Clock.DTS else None

@@ -5,7 +5,6 @@ or quarter pixels); ``src - dst`` is the same cut to whole pixels. ``dst`` is th
 ``h`` pixels, each 8 or 16: sub-partitions arrive merged, so a grid of 8 pixels loses nothing.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,10 +21,13 @@ WORDS = 10
 DISTANCE = 4
 """The word (of ``flags``, unused by FFmpeg) that holds how many frames back the past reference lies."""
 
-Raw = Int32[np.ndarray, "_ 10"]
-"""The vectors of one frame: AVMotionVector as rows of 32-bit words."""
+Raw = Int32[np.ndarray, "10 _"]
+"""The vectors of one frame: a column for each block, its AVMotionVector's 32-bit words as rows."""
 
-NO_VECTORS: Raw = np.empty((0, WORDS), np.int32)
+NO_VECTORS: Raw = np.empty((WORDS, 0), np.int32)
+
+_NO_BLOCK: Raw = np.zeros((WORDS, 1), np.int32)
+"""Block 0 of a raster, of all cells that no block covers: no motion, no distance."""
 
 
 def exports(frame: VideoFrame) -> bool:
@@ -39,14 +41,18 @@ def fetch(frame: VideoFrame) -> Raw:
     if side_data is None:
         return NO_VECTORS
     words: Int32[np.ndarray, " n"] = np.frombuffer(memoryview(side_data), np.int32)
-    return words.reshape(-1, WORDS).copy()
+    # Whole words in a row: all that follows goes through one word of many blocks, which is then contiguous.
+    return words.reshape(-1, WORDS).T.copy()
 
 
 def _side_data(frame: VideoFrame) -> SideData | None:
     # frame.side_data would keep this container in the frame: a reference cycle with the whole picture in it,
     # which only the garbage collector ends, and in a large process hardly ever.
     container = SideDataContainer(frame)  # type: ignore[call-arg]  # its stub omits the constructor
-    return container.get(Type.MOTION_VECTORS)
+    try:
+        return container[Type.MOTION_VECTORS] if len(container) else None
+    except KeyError:
+        return None
 
 
 @dataclass(frozen=True)
@@ -56,14 +62,16 @@ class Fields:
     Attributes:
         past: float32 [N, h, w, 2]: (dx, dy) of the content from its past reference to the frame.
         distance: int32 [N, h, w]: frames from that reference to the frame; 0 where there is none.
-        future: float32 [N, h, w, 2]: (dx, dy) of the content from the frame to its future reference.
-        future_valid: bool [N, h, w]: whether the cell's block has a future reference.
+        ahead: int64 [N]: which of the F fields of ``future`` is the frame's; -1 where it has none.
+        future: float32 [F, h, w, 2]: (dx, dy) of the content from the frame to its future reference.
+        future_valid: bool [F, h, w]: whether the cell's block has a future reference.
     """
 
     past: Float32[np.ndarray, "N h w 2"]
     distance: Int32[np.ndarray, "N h w"]
-    future: Float32[np.ndarray, "N h w 2"]
-    future_valid: Bool[np.ndarray, "N h w"]
+    ahead: Int64[np.ndarray, " N"]
+    future: Float32[np.ndarray, "F h w 2"]
+    future_valid: Bool[np.ndarray, "F h w"]
 
 
 @dataclass(frozen=True)
@@ -79,65 +87,53 @@ class Grid:
         return -(-self.height // CELL), -(-self.width // CELL)
 
     def raster(self, frames: Sequence[Raw]) -> Fields:
-        """Spread the blocks of all frames over their cells in one scatter.
+        """Spread the blocks of all frames over their cells in one scatter: of the blocks' numbers.
 
         Where blocks of the same direction overlap (fields of interlaced pictures), the last one counts.
         """
-        # Blocks are 16 pixels and may hang over the picture: fill a grid that holds them, then crop it.
-        shape = len(frames), 2 * -(-self.height // 16), 2 * -(-self.width // 16)
-        raw = np.concatenate([NO_VECTORS, *frames])
-        frame = np.repeat(np.arange(len(frames)), [len(r) for r in frames])
-        is_past = raw[:, 0] < 0
+        count = len(frames)
+        raw = np.concatenate([_NO_BLOCK, *frames], axis=1)
+        frame = np.repeat(np.arange(-1, count), [1, *(r.shape[1] for r in frames)])
+        source = raw[0]
+        to_future = source > 0
+        # Only B-frames have a future: their fields follow those of the past.
+        has_future = np.bincount(frame[to_future], minlength=count) > 0
+        ahead = np.where(has_future, np.cumsum(has_future) - 1, -1)
+        layer = np.where(to_future, count + ahead[frame], frame) if has_future.any() else frame
+        owner = self._owners(raw, layer, count + int(has_future.sum()))
         # The vector is reference minus current: from a past reference the content moved the other way.
-        sign = np.where(is_past, np.float32(-1), np.float32(1))
-        scale = sign / np.maximum(raw[:, 8] & 0xFFFF, 1).astype(np.float32)
-        cells = _Cells(shape, raw, frame, raw[:, 6:8].astype(np.float32) * scale[:, None])
-        past, distance = cells.fill(is_past & (raw[:, DISTANCE] > 0))
-        future, future_flag = cells.fill(raw[:, 0] > 0)
-        h, w = self.shape
-        return Fields(past[:, :h, :w], distance[:, :h, :w], future[:, :h, :w], future_flag[:, :h, :w] > 0)
+        sign = np.where(source < 0, np.float32(-1), np.float32(1))
+        scale = sign / np.maximum(raw[8] & 0xFFFF, 1).astype(np.float32)
+        motion = np.empty((raw.shape[1], 2), np.float32)
+        np.multiply(raw[6], scale, out=motion[:, 0], dtype=np.float32, casting="unsafe")
+        np.multiply(raw[7], scale, out=motion[:, 1], dtype=np.float32, casting="unsafe")
+        # Both numbers of a vector are gathered as one word.
+        fields = motion.view(np.int64)[:, 0].take(owner).view(np.float32).reshape(*owner.shape, 2)
+        distance = raw[DISTANCE].take(owner[:count])
+        return Fields(fields[:count], distance, ahead, fields[count:], owner[count:] > 0)
 
-
-class _Cells:
-    """Where each block lies on the padded grid, to be filled one direction at a time."""
-
-    def __init__(
-        self,
-        shape: tuple[int, int, int],
-        raw: Raw,
-        frame: Int64[np.ndarray, " n"],
-        values: Float32[np.ndarray, "n 2"],
-    ) -> None:
-        _, rows, columns = shape
-        wide, high = raw[:, 1] & 0xFF, raw[:, 1] >> 8 & 0xFF
-        column = (raw[:, 2] >> 16) - (wide >> 1) >> 3
-        row = (raw[:, 3] << 16 >> 16) - (high >> 1) >> 3
+    def _owners(
+        self, raw: Raw, layer: Int64[np.ndarray, " n"], layers: int
+    ) -> Int64[np.ndarray, "layers h w"]:
+        """The number of the block (of ``raw``) that covers each cell of its ``layer``; 0 if there is none."""
+        # Blocks are 16 pixels and may hang over the picture: fill a grid that holds them, then crop it.
+        rows, columns = 2 * -(-self.height // 16), 2 * -(-self.width // 16)
+        wide, high = raw[1] >> 4 & 1, raw[1] >> 12 & 1  # 16 pixels, not 8
+        column = (raw[2] >> 16) - (4 << wide) >> 3
+        row = (raw[3] << 16 >> 16) - (4 << high) >> 3
         # Centres beyond the picture occur in interlaced files; what is not on the grid is left out.
-        self._inside = (
-            (row >= 0) & (column >= 0) & (row + (high >> 4) < rows) & (column + (wide >> 4) < columns)
-        )
-        self._first = (frame * rows + row) * columns + column
-        self._wide, self._high = wide == 16, high == 16
-        self._shape, self._columns, self._values = shape, columns, values
-        self._marks = np.maximum(raw[:, DISTANCE], 1)
-
-    def fill(
-        self, chosen: Bool[np.ndarray, " n"]
-    ) -> tuple[Float32[np.ndarray, "N h w 2"], Int32[np.ndarray, "N h w"]]:
-        """The field of the chosen blocks and their marks, 0 where there is none."""
-        chosen = chosen & self._inside
-        field = np.zeros((math.prod(self._shape), 2), np.float32)
-        marks = np.zeros(len(field), np.int32)
-        for offset, covered in (
-            (0, chosen),
-            (1, chosen & self._wide),
-            (self._columns, chosen & self._high),
-            (self._columns + 1, chosen & self._wide & self._high),
-        ):
+        inside = (row >= 0) & (column >= 0) & (row + high < rows) & (column + wide < columns)
+        known = (raw[0] > 0) | ((raw[0] < 0) & (raw[DISTANCE] > 0))
+        block = np.flatnonzero(inside & known)
+        first = (layer * (rows * columns) + (row * columns + column)).take(block)
+        wide, high = wide.take(block) > 0, high.take(block) > 0
+        owner = np.zeros(layers * rows * columns, np.int64)
+        owner[first] = block
+        for offset, covered in ((1, wide), (columns, high), (columns + 1, wide & high)):
             at = np.flatnonzero(covered)
-            field[self._first[at] + offset] = self._values[at]
-            marks[self._first[at] + offset] = self._marks[at]
-        return field.reshape(*self._shape, 2), marks.reshape(self._shape)
+            owner[first.take(at) + offset] = block.take(at)
+        h, w = self.shape
+        return owner.reshape(layers, rows, columns)[:, :h, :w]
 
 
 def pool(

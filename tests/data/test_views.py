@@ -36,6 +36,12 @@ DRAWS = [
 ]
 
 
+def cropped(field: np.ndarray, cell: int, crop: Box, size: int) -> np.ndarray:
+    out = np.empty((len(field), size, size, 2), np.float16)
+    crop_motion(field, cell, crop, out)
+    return out
+
+
 def test_clips_come_in_the_order_of_the_draws_and_as_the_reader_reads_them(
     video: tuple[Path, VideoInfo],
 ) -> None:
@@ -50,7 +56,7 @@ def test_clips_come_in_the_order_of_the_draws_and_as_the_reader_reads_them(
             (large,) = reader.read([ClipRequest(draw.start, 8, draw.crop, (32, 32))], motion=True)
             (small,) = reader.read([ClipRequest(draw.start, 8, draw.crop, (24, 24))], motion=False)
             np.testing.assert_array_equal(arrays["rgb"][number], large.rgb)
-            expected = crop_motion(fill(large.mv, large.valid), 8, draw.crop, 24)
+            expected = cropped(fill(large.mv, large.valid), 8, draw.crop, 24)
             np.testing.assert_array_equal(arrays["mv"][number], expected)
             dis = flow(small.rgb, FlowMethod.DIS).astype(np.float16)
             np.testing.assert_array_equal(arrays["flow_dis"][number], dis)
@@ -106,7 +112,7 @@ def test_cropping_motion_looks_up_the_cell_under_each_pixel(cell: int, crop: Box
     shape = (3, -(-HEIGHT // cell), -(-WIDTH // cell), 2)
     field = rng.normal(size=shape).astype(np.float32)
     expected = slow_crop(field, cell, crop, 20)
-    np.testing.assert_allclose(crop_motion(field, cell, crop, 20), expected, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(cropped(field, cell, crop, 20), expected, rtol=1e-3, atol=1e-3)
 
 
 def slow_fill(mv: np.ndarray, valid: np.ndarray) -> np.ndarray:

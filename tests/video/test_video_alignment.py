@@ -202,3 +202,22 @@ def test_reading_is_deterministic(clips_dir: Path) -> None:
     first, second = (read(path, info, ClipRequest(60, 12, size=(64, 64)))[0] for _ in range(2))
     assert np.array_equal(first.rgb, second.rgb)
     assert np.array_equal(first.mv, second.mv)
+
+
+@pytest.mark.parametrize(("codec", "suffix", "bframes"), MADE)
+def test_motion_alone_is_the_motion_beside_pictures(
+    tmp_path: Path, codec: str, suffix: str, bframes: int
+) -> None:
+    path = make(tmp_path / f"made{suffix}", 3, -2, frames=32, size=(64, 80), codec=codec, bframes=bframes)
+    info = probe(path)
+    request = ClipRequest(9, 12)
+    with (
+        Reader(path, info, mestimate=True) as whole,
+        Reader(path, info, mestimate=True, pictures=False) as alone,
+    ):
+        (expected,), (found,) = (reader.read([request], motion=True) for reader in (whole, alone))
+        assert np.array_equal(found.mv, expected.mv)
+        assert np.array_equal(found.valid, expected.valid)
+        assert found.valid.any()
+        with pytest.raises(ValueError, match="motion alone"):
+            alone.read([ClipRequest(9, 12, size=SIZE)], motion=True)

@@ -1,0 +1,93 @@
+"""The figures of ``mvcgc bench decode`` as Markdown and as a bar chart."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mvcgc.bench.measure import Machine, Report, table
+
+RGB_ALONE = frozenset({"ours rgb", "decord", "OpenCV", "torchcodec"})
+MOTION_ALONE = frozenset({"ours mv", "TV-L1", "TV-L1 at 128", "DIS", "DIS at 128"})
+
+
+def report(figures: dict[str, Any], machine: Machine) -> Report:
+    """Tables of speed, of speed against ffmpeg's, of phases and of memory."""
+    names = list(figures["files"])
+    files = [[name, *figures["files"][name].values()] for name in names]
+    speed = [
+        [way, _delivers(way), *(f"{1000 / each[name]:.3g}" for name in names)]
+        for way, each in figures["ms_per_clip"].items()
+    ]
+    sections = [
+        "A clip is 32 frames from a random one on, the whole picture, at 128x128. Processor time, "
+        f"medians of {figures['rounds']} interleaved rounds, each way in a process of its own on one core. "
+        "Ours ends with arrays for a batch; ffmpeg's time is without the program's start. Flow is one "
+        "pair's, times 31.",
+        table(["file", *figures["files"][names[0]]], files),
+        "Clips per second of one core:",
+        table(["", "delivers", *names], speed),
+    ]
+    if figures["relative_to_ffmpeg"]:
+        against = [
+            [way, *(f"{each[name]:.2f}x" for name in names)]
+            for way, each in figures["relative_to_ffmpeg"].items()
+            if way not in MOTION_ALONE or way == "ours mv"
+        ]
+        sections += ["Speed against ffmpeg, decoding, exporting and scaling the same frames:"]
+        sections += [table(["", *names], against)]
+    sections += [_absent(figures), *_phases(figures["phases_ms"], names), *_memory(figures["memory"])]
+    return Report("decode", "Decoding RGB and motion vectors", machine, figures, sections)
+
+
+def _delivers(way: str) -> str:
+    if way == "ours two clips":
+        return "2 x rgb + mv"
+    return "rgb" if way in RGB_ALONE else "motion" if way in MOTION_ALONE else "rgb + mv"
+
+
+def _absent(figures: Mapping[str, Any]) -> str:
+    versions = ", ".join(f"{way} {told}" for way, told in figures["versions"].items() if told)
+    absent = "; ".join(f"{way} ({why})" for way, why in figures["absent"].items()) or "none"
+    return f"Versions: {versions}. Absent: {absent}."
+
+
+def _phases(phases: Mapping[str, Mapping[str, float]], names: list[str]) -> list[str]:
+    kinds = list(dict.fromkeys(kind for name in names for kind in phases[name]))
+    rows = [[kind, *(f"{phases[name].get(kind, 0):.2f}" for name in names)] for kind in kinds]
+    rows.append(["all", *(f"{sum(phases[name].values()):.2f}" for name in names)])
+    return ["Where our time goes, RGB + MV, ms per clip (on the clock):", table(["", *names], rows)]
+
+
+def _memory(held: list[dict[str, float]]) -> list[str]:
+    shown = [held[0], *held[1 :: max(len(held) // 6, 1)], held[-1]]
+    rows = [[f"{h['clips']:.0f}", f"{h['resident_mb']:.0f}", f"{h['anonymous_mb']:.0f}"] for h in shown]
+    told = "What a process holds that reads clips of these files in turns, in MB, torch's import included:"
+    return [told, table(["clips read", "resident", "of it anonymous"], rows)]
+
+
+def chart(figures: Mapping[str, Any], path: Path) -> None:
+    """A bar for each way and file: clips per second of one core."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+    from matplotlib.patches import Rectangle
+
+    names = list(figures["files"])
+    ways = [way for way in figures["ms_per_clip"] if way not in MOTION_ALONE or way == "ours mv"]
+    colours = {"rgb + mv": "tab:blue", "2 x rgb + mv": "tab:cyan", "rgb": "tab:orange", "motion": "tab:green"}
+    shown, axes = pyplot.subplots(
+        1, len(names), figsize=(3.2 * len(names), 4), sharey=True, layout="constrained"
+    )
+    for axis, name in zip([axes] if len(names) == 1 else axes, names, strict=True):
+        speeds = [1000 / figures["ms_per_clip"][way][name] for way in ways]
+        bars = axis.barh(ways, speeds, color=[colours[_delivers(way)] for way in ways])
+        axis.bar_label(bars, fmt="%.0f", padding=2)
+        axis.margins(x=0.15)
+        axis.set_title(name, fontsize=10)
+        axis.set_xlabel("clips / s")
+    axis.invert_yaxis()
+    handles = [Rectangle((0, 0), 1, 1, color=colour) for colour in colours.values()]
+    shown.legend(handles, list(colours), loc="outside lower center", ncols=len(colours))
+    shown.savefig(path, dpi=150)
+    pyplot.close(shown)
