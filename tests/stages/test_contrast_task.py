@@ -107,7 +107,7 @@ def test_a_step_moves_twins_then_keys_enter_in_the_batchs_order() -> None:
     task(batch)
     assert model.queue.cursor == 0, "nothing enters before the step is over"
     task.finish_step()
-    torch.testing.assert_close(model.queue.snapshot()["mv"][:8], mv)
+    torch.testing.assert_close(model.queue.entries()["mv"][:8], mv)
     assert model.queue.video[:8].tolist() == batch.video.tolist()
     assert model.queue.group[:8].tolist() == batch.group.tolist()
     assert model.queue.label[:8].tolist() == batch.label.tolist()
