@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -35,6 +36,11 @@ def spread(task: Task, device: torch.device, sync_bn: bool) -> nn.Module:
         synchronise(task, device)
     quiet: dict[str, Any] = {_BUFFERS: False}
     return DistributedDataParallel(task, find_unused_parameters=task.leaves_parameters_out, **quiet)
+
+
+def alone(net: nn.Module) -> AbstractContextManager[None]:
+    """The context in which backward passes exchange no gradients yet."""
+    return net.no_sync() if isinstance(net, DistributedDataParallel) else nullcontext()
 
 
 @torch.no_grad()
