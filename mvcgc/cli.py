@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mvcgc import follow, inventory, run
+from mvcgc.bench import training
 from mvcgc.bench.launch import compare
 from mvcgc.collect import collect, ui, watch
 from mvcgc.config import Config, compose
@@ -82,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
         "--rounds", type=int, default=3, help="take the best of so many (default: %(default)s)"
     )
     launch.add_argument("--partition", help="where to (default: the cluster's own)")
+    training.add_to(subjects)
     return parser
 
 

@@ -27,29 +27,29 @@ class Conv(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(outputs, inputs, *kernel))
         nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
-        self._kernel, self._stride = kernel, stride
-        self._padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
+        self.kernel, self.stride = kernel, stride
+        self.padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
 
     def forward(self, x: Float[Tensor, "B C T H W"]) -> Float[Tensor, "B D t h w"]:
         """The convolved clips."""
-        along_time, *across = self._kernel
-        if self._kernel == (1, 1, 1) and self._stride == (1, 1, 1):
+        along_time, *across = self.kernel
+        if self.kernel == (1, 1, 1) and self.stride == (1, 1, 1):
             cells = functional.linear(x.permute(0, 2, 3, 4, 1), self.weight.flatten(1))
             return cells.permute(0, 4, 1, 2, 3)
-        if along_time > 1 and across == [1, 1] and self._stride[1:] == (1, 1):
+        if along_time > 1 and across == [1, 1] and self.stride[1:] == (1, 1):
             rows = functional.conv2d(
                 x.flatten(3),
                 self.weight.squeeze(-1),
-                stride=(self._stride[0], 1),
-                padding=(self._padding[0], 0),
+                stride=(self.stride[0], 1),
+                padding=(self.padding[0], 0),
             )
             return rows.view(*rows.shape[:3], *x.shape[3:])
-        return functional.conv3d(x, self.weight, stride=self._stride, padding=self._padding)
+        return functional.conv3d(x, self.weight, stride=self.stride, padding=self.padding)
 
     def extra_repr(self) -> str:
         """What ``print`` shows."""
         outputs, inputs = self.weight.shape[:2]
-        return f"{inputs}, {outputs}, kernel={self._kernel}, stride={self._stride}"
+        return f"{inputs}, {outputs}, kernel={self.kernel}, stride={self.stride}"
 
 
 class MaxPool(nn.Module):
@@ -57,24 +57,24 @@ class MaxPool(nn.Module):
 
     def __init__(self, kernel: Window, stride: Window, padding: Window) -> None:
         super().__init__()
-        self._kernel, self._stride, self._padding = kernel, stride, padding
+        self.kernel, self.stride, self.padding = kernel, stride, padding
 
     def forward(self, x: Float[Tensor, "B C T H W"]) -> Float[Tensor, "B C t h w"]:
         """The pooled clips."""
         pictures = functional.max_pool2d(
-            x.transpose(1, 2).flatten(0, 1), self._kernel[1:], self._stride[1:], self._padding[1:]
+            x.transpose(1, 2).flatten(0, 1), self.kernel[1:], self.stride[1:], self.padding[1:]
         )
         x = pictures.view(x.shape[0], x.shape[2], *pictures.shape[1:]).transpose(1, 2)
-        if self._kernel[0] == 1:
+        if self.kernel[0] == 1:
             return x
         rows = functional.max_pool2d(
-            x.flatten(3), (self._kernel[0], 1), (self._stride[0], 1), (self._padding[0], 0)
+            x.flatten(3), (self.kernel[0], 1), (self.stride[0], 1), (self.padding[0], 0)
         )
         return rows.view(*rows.shape[:3], *x.shape[3:])
 
     def extra_repr(self) -> str:
         """What ``print`` shows."""
-        return f"kernel={self._kernel}, stride={self._stride}, padding={self._padding}"
+        return f"kernel={self.kernel}, stride={self.stride}, padding={self.padding}"
 
 
 def lay_out(module: nn.Module) -> None:
