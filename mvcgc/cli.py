@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mvcgc import follow, inventory, run
-from mvcgc.bench import decode, decode_report
+from mvcgc.bench import decode, decode_report, training
 from mvcgc.bench.launch import compare
 from mvcgc.collect import collect, ui, watch
 from mvcgc.config import Config, compose
@@ -97,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
         help="watch the memory over so many (default: %(default)s)",
     )
     reading.add_argument("--out", type=Path, metavar="DIR", help="write decode.json, .md and .png there")
+    training.add_to(subjects)
     return parser
 
 

@@ -108,6 +108,20 @@ def all_gather_cat(tensor: Tensor, uneven: bool = False) -> Tensor:
     return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
 
 
+def all_gather_rows(*tensors: Tensor) -> list[Tensor]:
+    """`all_gather_cat` of each of several tensors [B, ...], of any types, in one exchange."""
+    if world() == 1:
+        return [tensor.detach() for tensor in tensors]
+    rows = [tensor.detach().flatten(1 if tensor.dim() > 1 else 0).contiguous() for tensor in tensors]
+    flat = [row.view(torch.uint8).view(len(row), -1) for row in rows]
+    every = all_gather_cat(torch.cat(flat, dim=1))
+    parts = torch.split(every, [part.shape[1] for part in flat], dim=1)
+    return [
+        part.contiguous().view(tensor.dtype).view(len(every), *tensor.shape[1:])
+        for part, tensor in zip(parts, tensors, strict=True)
+    ]
+
+
 def all_gather_object(value: T) -> list[T]:
     """The ranks' values (anything that pickles), in the order of the ranks."""
     if world() == 1:

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import threading
@@ -181,10 +182,11 @@ class PhaseClock:
 
 
 class GpuUse:
-    """The mean utilisation of a GPU in per cent within ``with``, by nvidia-smi; None without a GPU."""
+    """The mean utilisation of a GPU in per cent within ``with``, by nvidia-smi; None without either."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
+        self._watched = device.type == "cuda" and shutil.which("nvidia-smi") is not None
         self._samples: list[float] = []
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -195,13 +197,13 @@ class GpuUse:
         return statistics.fmean(self._samples) if self._samples else None
 
     def __enter__(self) -> "GpuUse":
-        if self._device.type == "cuda":
+        if self._watched:
             self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
-        if self._device.type == "cuda":
+        if self._watched:
             self._thread.join()
 
     def _watch(self) -> None:

@@ -88,8 +88,8 @@ def _rgb(frames: UInt8[Tensor, "M T H W 3"], draws: Draws, out: Clips) -> None:
     size = out.shape[-1]
     sigmas = [sigma * size / REFERENCE_SIZE for sigma in draws["sigma"]]
     _apply(_blur, out, [i for i, sigma in enumerate(sigmas) if sigma > 0], sigmas)
-    mean, std = (torch.tensor(values, device=out.device).view(3, 1, 1, 1) for values in (MEAN, STD))
-    out.sub_(mean).div_(std)
+    for channel, (mean, std) in enumerate(zip(MEAN, STD, strict=True)):
+        out[:, channel].sub_(mean).div_(std)
 
 
 def _motion(vectors: Float16[Tensor, "M T s s2 2"], draws: Draws, out: Float[Tensor, "M 2 T s s2"]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 import torch
@@ -48,8 +49,28 @@ class Batch:
         """How many clips the batch holds, B x N."""
         return self.draws.shape[0] * self.draws.shape[1]
 
+    def clip(self, number: int) -> "Batch":
+        """Clip ``number`` of every sample, N = 1; nothing is copied."""
+        only = slice(number, number + 1)
+        views = {view: tensor[:, only] for view, tensor in self.views.items()}
+        return replace(self, views=views, draws=self.draws[:, only])
+
     def to(self, device: torch.device) -> "Batch":
-        """The batch with views and ids on ``device``; does not wait for copies from pinned memory."""
+        """The batch with views and ids on ``device``; does not wait for copies from pinned memory.
+
+        To a GPU they go beside what it computes meanwhile.
+        """
+        if device.type != "cuda":
+            return self._moved(device)
+        beside, now = _copies(device), torch.cuda.current_stream(device)
+        with torch.cuda.stream(beside):
+            moved = self._moved(device)
+        now.wait_stream(beside)
+        for tensor in (*moved.views.values(), moved.video, moved.group, moved.label):
+            tensor.record_stream(now)  # else its memory could be given away while it is still read
+        return moved
+
+    def _moved(self, device: torch.device) -> "Batch":
         return replace(
             self,
             views={view: tensor.to(device, non_blocking=True) for view, tensor in self.views.items()},
@@ -67,6 +88,13 @@ class Batch:
             draws=self.draws.pin_memory(),
             **{name: getattr(self, name).pin_memory() for name in ("video", "group", "label")},
         )
+
+
+@cache
+def _copies(device: torch.device) -> torch.cuda.Stream:
+    """The stream of a GPU on which batches arrive."""
+    stream: torch.cuda.Stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    return stream
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from mvcgc.models.backbone import BackboneConfig, build_backbone
 from mvcgc.models.encoder import Encoder
 from mvcgc.models.queue import KeyQueue
-from mvcgc.models.shuffle import Shuffle
 from mvcgc.positives import MethodConfig
 
 
@@ -25,8 +24,9 @@ class MomentumPair(nn.Module):
     @torch.no_grad()
     def update(self, momentum: float) -> None:
         """key = momentum * key + (1 - momentum) * query; batch-norm statistics are the key encoder's own."""
-        for key, query in zip(self.key.parameters(), self.query.parameters(), strict=True):
-            key.lerp_(query, 1.0 - momentum)
+        keys: list[Tensor] = list(self.key.parameters())
+        queries: list[Tensor] = list(self.query.parameters())
+        torch._foreach_lerp_(keys, queries, 1.0 - momentum)
 
     def synchronise(self) -> None:
         """Make the key encoder a copy of the query encoder, statistics included."""
@@ -73,23 +73,12 @@ class ContrastModel(nn.Module):
 
     @torch.no_grad()
     def keys(
-        self, clips: Mapping[str, Float[Tensor, "B _C T _H _W"]], trained: Sequence[str], shuffle_seed: int
+        self, clips: Mapping[str, Float[Tensor, "B _C T _H _W"]], trained: Sequence[str]
     ) -> dict[str, Float[Tensor, "B dim"]]:
-        """Keys of clip B of every view, l2-normalised, in the order of ``clips``.
-
-        The key encoders see batches shuffled across ranks; give a different ``shuffle_seed`` at every step,
-        the same one on all ranks (the number of the step does).
-        """
-        keys = {}
-        for view, clip in clips.items():
-            learns = view in trained
-            encoder = self.pair(view).key
-            if learns:
-                shuffle = Shuffle.draw(shuffle_seed, len(clip))
-                keys[view] = shuffle.invert(_embed(encoder, shuffle.apply(clip), learns))
-            else:
-                keys[view] = _embed(encoder, clip, learns)
-        return keys
+        """Keys of clip B of every view, l2-normalised; give clips that are shuffled across ranks."""
+        return {
+            view: _embed(self.pair(view).key, clip, learns=view in trained) for view, clip in clips.items()
+        }
 
     def update_keys(self, trained: Sequence[str]) -> None:
         """Let the key encoders of the trained views follow their query encoders by one step."""

@@ -45,9 +45,12 @@ class KeyQueue(nn.Module):
         """Whether every entry holds a key; a tensor, so that asking does not wait for the device."""
         return (self.video != EMPTY).all()
 
-    def snapshot(self) -> dict[str, Float[Tensor, "K dim"]]:
-        """A copy of every view's keys, which a loss can keep for its backward pass over an ``enqueue``."""
-        return {view: keys.clone() for view, keys in zip(self.views, self.keys, strict=True)}
+    def entries(self) -> dict[str, Float[Tensor, "K dim"]]:
+        """Every view's keys, without a copy: the next ``enqueue`` changes them.
+
+        A loss of them must have been through its backward pass by then; autograd says so where it has not.
+        """
+        return dict(zip(self.views, self.keys, strict=True))
 
     @torch.no_grad()
     def enqueue(self, keys: Mapping[str, Float[Tensor, "G dim"]], ids: Ids) -> None:

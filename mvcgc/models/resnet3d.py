@@ -6,6 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mvcgc.models.channels import scaled
+from mvcgc.models.layers import Conv
 
 _PLANES = (64, 128, 256, 512)
 _BLOCKS_PER_STAGE = 2
@@ -15,15 +16,15 @@ _Conv = Callable[[int, int, int, int], nn.Module]
 
 
 def _whole(inputs: int, outputs: int, _middle: int, stride: int) -> nn.Module:
-    return nn.Conv3d(inputs, outputs, 3, stride, 1, bias=False)
+    return Conv(inputs, outputs, (3, 3, 3), (stride, stride, stride))
 
 
 def _factored(inputs: int, outputs: int, middle: int, stride: int) -> nn.Module:
     return nn.Sequential(
-        nn.Conv3d(inputs, middle, (1, 3, 3), (1, stride, stride), (0, 1, 1), bias=False),
+        Conv(inputs, middle, (1, 3, 3), (1, stride, stride)),
         nn.BatchNorm3d(middle),
         nn.ReLU(inplace=True),
-        nn.Conv3d(middle, outputs, (3, 1, 1), (stride, 1, 1), (1, 0, 0), bias=False),
+        Conv(middle, outputs, (3, 1, 1), (stride, 1, 1)),
     )
 
 
@@ -43,7 +44,7 @@ class _BasicBlock(nn.Module):
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or inputs != outputs:
             self.shortcut = nn.Sequential(
-                nn.Conv3d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm3d(outputs)
+                Conv(inputs, outputs, (1, 1, 1), (stride, stride, stride)), nn.BatchNorm3d(outputs)
             )
         self.relu = nn.ReLU(inplace=True)
 
@@ -54,7 +55,7 @@ class _BasicBlock(nn.Module):
 
 def _initialise(layers: nn.Sequential) -> None:
     for module in layers.modules():
-        if isinstance(module, nn.Conv3d):
+        if isinstance(module, Conv):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
@@ -76,7 +77,7 @@ def r3d_18_layers(in_channels: int, width: float) -> tuple[nn.Sequential, int]:
     """The layers and their number of output channels. Divides T by 8 and H, W by 16."""
     outputs = scaled(_PLANES[0], width)
     stem: list[nn.Module] = [
-        nn.Conv3d(in_channels, outputs, (3, 7, 7), (1, 2, 2), (1, 3, 3), bias=False),
+        Conv(in_channels, outputs, (3, 7, 7), (1, 2, 2)),
         nn.BatchNorm3d(outputs),
         nn.ReLU(inplace=True),
     ]
@@ -87,10 +88,10 @@ def r2plus1d_18_layers(in_channels: int, width: float) -> tuple[nn.Sequential, i
     """The layers and their number of output channels. Divides T by 8 and H, W by 16."""
     middle, outputs = scaled(45, width), scaled(_PLANES[0], width)
     stem: list[nn.Module] = [
-        nn.Conv3d(in_channels, middle, (1, 7, 7), (1, 2, 2), (0, 3, 3), bias=False),
+        Conv(in_channels, middle, (1, 7, 7), (1, 2, 2)),
         nn.BatchNorm3d(middle),
         nn.ReLU(inplace=True),
-        nn.Conv3d(middle, outputs, (3, 1, 1), 1, (1, 0, 0), bias=False),
+        Conv(middle, outputs, (3, 1, 1)),
         nn.BatchNorm3d(outputs),
         nn.ReLU(inplace=True),
     ]

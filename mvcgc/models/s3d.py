@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mvcgc.models.channels import scaled
+from mvcgc.models.layers import Conv, MaxPool
 
 _INIT_STD = (
     0.01  # (CoCLR); every convolution is followed by batch norm, so only the relative step size depends on it
@@ -50,8 +51,7 @@ def _unit(
     inputs: int, outputs: int, kernel: tuple[int, int, int], stride: tuple[int, int, int] = (1, 1, 1)
 ) -> list[nn.Module]:
     """Convolution, batch norm, ReLU."""
-    pad = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
-    conv = nn.Conv3d(inputs, outputs, kernel, stride, pad, bias=False)
+    conv = Conv(inputs, outputs, kernel, stride)
     nn.init.normal_(conv.weight, std=_INIT_STD)
     return [conv, nn.BatchNorm3d(outputs), nn.ReLU(inplace=True)]
 
@@ -76,7 +76,7 @@ class _Inception(nn.Module):
         self.conv_b = nn.Sequential(
             *_point(inputs, widths.reduce_b), *_separable(widths.reduce_b, widths.conv_b, 3)
         )
-        self.pooled = nn.Sequential(nn.MaxPool3d(3, stride=1, padding=1), *_point(inputs, widths.pooled))
+        self.pooled = nn.Sequential(MaxPool((3, 3, 3), (1, 1, 1), (1, 1, 1)), *_point(inputs, widths.pooled))
 
     def forward(self, x: Float[Tensor, "B C T H W"]) -> Float[Tensor, "B D T H W"]:
         return torch.cat([self.point(x), self.conv_a(x), self.conv_b(x), self.pooled(x)], dim=1)
@@ -87,15 +87,15 @@ def s3d_layers(in_channels: int, width: float) -> tuple[nn.Sequential, int]:
     stem, middle = scaled(64, width), scaled(192, width)
     layers: list[nn.Module] = [
         *_separable(in_channels, stem, 7, stride=2),
-        nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1)),
+        MaxPool((1, 3, 3), (1, 2, 2), (0, 1, 1)),
         *_point(stem, stem),
         *_separable(stem, middle, 3),
-        nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1)),
+        MaxPool((1, 3, 3), (1, 2, 2), (0, 1, 1)),
     ]
     channels = middle
     for blocks, pool in (
-        (_MIXED_3, nn.MaxPool3d(3, stride=2, padding=1)),
-        (_MIXED_4, nn.MaxPool3d(2, stride=2)),
+        (_MIXED_3, MaxPool((3, 3, 3), (2, 2, 2), (1, 1, 1))),
+        (_MIXED_4, MaxPool((2, 2, 2), (2, 2, 2), (0, 0, 0))),
         (_MIXED_5, None),
     ):
         for block in blocks:

@@ -39,19 +39,14 @@ class Shuffle:
 
     def apply(self, local: Tensor) -> Tensor:
         """The samples (first axis) that this rank holds after shuffling; on one rank, ``local`` as it is."""
-        return local if self.world == 1 else self._exchange(local, self.order)
-
-    def invert(self, local: Tensor) -> Tensor:
-        """Bring what was computed from the shuffled samples back to the ranks and places they came from."""
-        return local if self.world == 1 else self._exchange(local, self.order.argsort())
-
-    def _exchange(self, local: Tensor, order: Tensor) -> Tensor:
-        per_rank = len(order) // self.world
+        if self.world == 1:
+            return local
+        per_rank = len(self.order) // self.world
         assert len(local) == per_rank, f"{len(local)} samples on rank {self.rank}, {per_rank} expected"
-        blocks = order.view(self.world, per_rank)
+        blocks = self.order.view(self.world, per_rank)
         leaving = [block[block // per_rank == self.rank] % per_rank for block in blocks]
         source = blocks[self.rank] // per_rank
-        outgoing = local[torch.cat(leaving).to(local.device)].contiguous()
+        outgoing = local[_beside(torch.cat(leaving), local)].contiguous()
         incoming = torch.empty_like(outgoing)
         torch.distributed.all_to_all_single(
             incoming,
@@ -60,7 +55,15 @@ class Shuffle:
             input_split_sizes=[len(samples) for samples in leaving],
         )
         # What arrives is ordered by source rank, and within it by destination.
-        places = source.argsort(stable=True).to(local.device)
-        result = torch.empty_like(incoming)
-        result[places] = incoming
-        return result
+        return incoming[_beside(source.argsort(stable=True).argsort(), local)]
+
+    def restore(self, everyones: Tensor) -> Tensor:
+        """What was computed from the shuffled samples, of all ranks in their order, in the global batch's
+        order.
+        """
+        return everyones if self.world == 1 else everyones[_beside(self.order.argsort(), everyones)]
+
+
+def _beside(index: Tensor, other: Tensor) -> Tensor:
+    """``index`` on the device of ``other``, without waiting for that device."""
+    return index.to(other.device, non_blocking=True)

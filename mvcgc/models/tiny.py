@@ -6,6 +6,7 @@ Four convolutions in two factors, space then time, without branches or shortcuts
 from torch import nn
 
 from mvcgc.models.channels import scaled
+from mvcgc.models.layers import Conv
 
 _WIDTHS = (64, 128, 256, 512)
 
@@ -22,9 +23,8 @@ def r2plus1d_4_layers(in_channels: int, width: float) -> tuple[nn.Sequential, in
             (channels, (1, side, side), (1, 2, 2)),
             (outputs, (3, 1, 1), (stride, 1, 1)),
         ):
-            pad = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
             layers += [
-                nn.Conv3d(inputs, outputs, kernel, step, pad, bias=False),
+                Conv(inputs, outputs, kernel, step),
                 nn.BatchNorm3d(outputs),
                 nn.ReLU(inplace=True),
             ]

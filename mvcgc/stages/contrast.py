@@ -1,6 +1,7 @@
 """Contrastive pre-training as a task of the training loop: from a batch to the loss, and to the queue."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -10,6 +11,8 @@ from mvcgc.data.augment import augment
 from mvcgc.data.batch import Batch
 from mvcgc.models.contrast import ContrastModel
 from mvcgc.models.objective import objective, step_metrics
+from mvcgc.models.shuffle import Shuffle
+from mvcgc.phases import phase
 from mvcgc.positives import Ids, MethodConfig, Variant, relate, trained_views
 from mvcgc.train import Task
 
@@ -41,23 +44,24 @@ class Contrast(Task):
 
     def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss: the trained views' terms, summed. Figures: acc_<view>, mined, mined_precision, queue_fill."""
-        with torch.no_grad(), torch.autocast(batch.video.device.type, enabled=False):
-            clips = augment(batch)
+        shuffle = Shuffle.draw(self._shuffle_seed(), len(batch))
         learning: Sequence[str] = self._trained if self.training else ()
-        queries = self.model({view: clip[:, 0] for view, clip in clips.items()}, learning)
-        keys = self.model.keys(
-            {view: clip[:, 1] for view, clip in clips.items()}, learning, self._shuffle_seed()
-        )
+        queries = self.model(_inputs(batch.clip(0)), learning)
+        keys = self.model.keys(_inputs(_shuffled(batch.clip(1), shuffle)), learning)
         ids = Ids(batch.video, batch.group, batch.label)
+        with phase("gather"):
+            everyones, all_ids = _gathered(keys, ids, shuffle)
         if self.training:
-            self._pending.append((keys, ids))
+            self._pending.append((everyones, all_ids))
+        own = slice(dist.rank() * len(batch), (dist.rank() + 1) * len(batch))
+        keys = {view: key[own] for view, key in everyones.items()}
         relations = relate(ids, self.model.queue.ids)
         terms = objective(
             self._method,
             trained=self._trained,
             queries=queries,
             keys=keys,
-            queue=self.model.queue.snapshot(),
+            queue=self.model.queue.entries(),
             relations=relations,
         )
         figures = step_metrics(terms, relations)
@@ -70,8 +74,7 @@ class Contrast(Task):
         """The key encoders follow, and the step's keys of all ranks enter the queue."""
         self.model.update_keys(self._trained)
         for keys, ids in self._pending:
-            everyone = Ids(*(dist.all_gather_cat(part) for part in (ids.video, ids.group, ids.label)))
-            self.model.queue.enqueue({view: dist.all_gather_cat(key) for view, key in keys.items()}, everyone)
+            self.model.queue.enqueue(keys, ids)
         self._pending = []
         self._step += 1
 
@@ -81,3 +84,26 @@ class Contrast(Task):
 
     def _turn(self, epoch: int) -> tuple[str, ...]:
         return trained_views(self._method, self._views, epoch, self._epochs)
+
+
+def _inputs(batch: Batch) -> dict[str, Tensor]:
+    """What the encoders see of a batch of single clips, [B, C, T, H, W] by view."""
+    with phase("augmentation"), torch.no_grad(), torch.autocast(batch.video.device.type, enabled=False):
+        return {view: clips[:, 0] for view, clips in augment(batch).items()}
+
+
+def _shuffled(batch: Batch, shuffle: Shuffle) -> Batch:
+    """The clips that this rank's key encoders see; ids and names stay those of its own samples.
+
+    They travel as stored: what augmentation makes of them is four times as large.
+    """
+    with phase("shuffle"):
+        views = {view: shuffle.apply(clips) for view, clips in batch.views.items()}
+        return replace(batch, views=views, draws=shuffle.apply(batch.draws))
+
+
+def _gathered(keys: Mapping[str, Tensor], ids: Ids, shuffle: Shuffle) -> tuple[dict[str, Tensor], Ids]:
+    """The keys of all ranks' shuffled samples and the ids of all their own, in the global batch's order."""
+    *every, video, group, label = dist.all_gather_rows(*keys.values(), ids.video, ids.group, ids.label)
+    ordered = {view: shuffle.restore(key) for view, key in zip(keys, every, strict=True)}
+    return ordered, Ids(video, group, label)

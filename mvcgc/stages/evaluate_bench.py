@@ -13,6 +13,7 @@ from mvcgc.data.views import VIEW_CHANNELS
 from mvcgc.errors import UserError
 from mvcgc.models.backbone import Backbone, build_backbone
 from mvcgc.models.encoder import pool_map
+from mvcgc.models.layers import lay_out
 from mvcgc.stages.context import StageContext
 from mvcgc.stages.evaluate_passes import ROWS, Compute, Pass
 from mvcgc.stages.pretrain import encoder_file
@@ -106,7 +107,8 @@ class Bench:
         backbone.load_state_dict(
             {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
         )
-        return backbone.to(self.context.dist.device).eval()
+        lay_out(backbone.to(self.context.dist.device))
+        return backbone.eval()
 
     def backbones(self) -> dict[str, Backbone]:
         """Those of all views."""

@@ -2,19 +2,18 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from mvcgc import dist
 from mvcgc.errors import UserError
+from mvcgc.phases import phase
 from mvcgc.train import rng
-from mvcgc.train.failure import not_finite
-from mvcgc.train.optim import Amp, OptimConfig, ScheduleKind
-from mvcgc.train.parallel import average_statistics
+from mvcgc.train.optim import OptimConfig, ScheduleKind, step_unless
+from mvcgc.train.parallel import alone, average_statistics
 from mvcgc.train.progress import ProgressLine
 from mvcgc.train.session import Session
 from mvcgc.train.signals import Interrupted
@@ -63,9 +62,12 @@ def fit(
                 state.epoch.reset()
             batches = loader.epoch(epoch, position)
             while state.step < (epoch + 1) * state.steps_per_epoch:
-                stop, save = _step(state, batches, config, session)
+                stop, save = step(state, batches, config, session)
                 progress.advance(state.step)
-                if state.step % session.log_every == 0 or state.step == total:
+                log = state.step % session.log_every == 0 or state.step == total
+                if log or stop or save or state.epoch_complete:
+                    state.check()
+                if log:
                     figures = state.report(state.interval)
                     session.journal.metrics(state.step, figures)
                     progress.report(state.step, figures)
@@ -81,7 +83,7 @@ def fit(
     return state.report(state.epoch)
 
 
-def _step(
+def step(
     state: TrainState, batches: Iterator[Any], config: OptimConfig, session: Session
 ) -> tuple[bool, bool]:
     """One step of the optimiser; whether any rank wants to stop, and whether any wants a checkpoint."""
@@ -94,47 +96,51 @@ def _step(
         batch = next(batches)
         waited += time.perf_counter() - waiting
         # Only the last micro-batch's backward pass exchanges gradients.
-        with _alone(state.net) if micro + 1 < config.accumulate else nullcontext():
-            with _precision(config, state.device):
-                loss, figures = state.net(batch.to(state.device))
-            state.scaler.scale(loss / config.accumulate).backward()
+        with alone(state.net) if micro + 1 < config.accumulate else nullcontext():
+            with phase("copy"):
+                here = batch.to(state.device)
+            with phase("forward"), config.amp.on(state.device):
+                loss, figures = state.net(here)
+            with phase("backward"):
+                state.scaler.scale(loss / config.accumulate).backward()
         losses.append(loss.detach())
         names.append(batch.names)
         clips += batch.clips
         state.count({"loss": losses[-1], **figures})
-    state.scaler.unscale_(state.optimizer)
-    norm = nn.utils.get_total_norm([p.grad for p in state.task.parameters() if p.grad is not None])
-    # The scaler skips steps whose gradient overflowed; without it such a gradient is the end.
-    sound = torch.stack(losses).isfinite().all() and (norm.isfinite() or state.scaler.is_enabled())
-    due = session.checkpoint_due((state.step + 1) % state.steps_per_epoch == 0)
-    broken, stop, save = dist.any_flags([not sound, session.stop.raised, due])
-    if broken:
-        raise not_finite(state.step + 1, losses, names)
-    # Without any gradient, as with an empty queue, Adam would blow weight decay up to steps of full size.
-    if norm > 0:
-        state.scaler.step(state.optimizer)
-    state.scaler.update()
-    state.optimizer.zero_grad(set_to_none=True)
-    state.task.finish_step()
-    if not config.sync_bn:
-        average_statistics(state.task.modules())
+    with phase("optimiser"):
+        state.scaler.unscale_(state.optimizer)
+        norm = nn.utils.get_total_norm([p.grad for p in state.task.parameters() if p.grad is not None])
+        finite = torch.stack(losses).isfinite().all() & norm.isfinite()
+        # Without any gradient, as with an empty queue, Adam would blow weight decay up to steps of full size.
+        step_unless(state.optimizer, ~(finite & (norm > 0)))
+        state.scaler.update()
+        state.optimizer.zero_grad(set_to_none=True)
     state.step += 1
+    # With a scaler an overflowing gradient is no more than a step left out; without it is the end.
+    sound = torch.stack(losses).isfinite().all() if state.scaler.is_enabled() else finite
+    state.lookout.add(state.step, losses, names, sound)
+    with phase("flags"):
+        flags = [
+            state.lookout.broken(newest=False),
+            session.stop.raised,
+            session.checkpoint_due(state.epoch_complete),
+        ]
+        broken, stop, save = dist.any_flags(flags)
+    if broken:
+        raise state.lookout.failure()
+    with phase("queue"):
+        state.task.finish_step()
+    if not config.sync_bn:
+        with phase("statistics"):
+            average_statistics(state.task.modules())
     state.count({"grad_norm": torch.where(norm.isfinite(), norm, torch.nan)})
     state.count({"seconds": time.perf_counter() - started, "wait": waited, "clips": float(clips)})
     return stop, save
 
 
-def _alone(net: nn.Module) -> AbstractContextManager[None]:
-    return net.no_sync() if isinstance(net, DistributedDataParallel) else nullcontext()
-
-
-def _precision(config: OptimConfig, device: torch.device) -> AbstractContextManager[None]:
-    return torch.autocast(device.type, config.amp.dtype, enabled=config.amp is not Amp.none)
-
-
 def _validate(state: TrainState, config: OptimConfig, validate: Callable[[], float]) -> dict[str, float]:
     state.task.eval()
-    with torch.no_grad(), _precision(config, state.device):
+    with torch.no_grad(), config.amp.on(state.device):
         loss = validate()
     state.task.train()
     state.schedule.epoch_done(loss)

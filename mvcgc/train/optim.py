@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import SGD, Adam, Optimizer
 
 from mvcgc.errors import UserError
@@ -50,6 +51,10 @@ class Amp(Enum):
     def dtype(self) -> torch.dtype:
         """What autocast computes in."""
         return {Amp.none: torch.float32, Amp.bf16: torch.bfloat16, Amp.fp16: torch.float16}[self]
+
+    def on(self, device: torch.device) -> AbstractContextManager[None]:
+        """The context to compute a loss in."""
+        return torch.autocast(device.type, self.dtype, enabled=self is not Amp.none)
 
 
 @dataclass
@@ -113,11 +118,24 @@ def check_precision(amp: Amp, device: torch.device) -> None:
 
 
 def build_optimizer(parameters: Iterable[nn.Parameter], config: OptimConfig) -> Optimizer:
-    """The optimiser over the parameters that want a gradient."""
+    """The optimiser over the parameters that want a gradient; see `step_unless` for its steps."""
     trained = [parameter for parameter in parameters if parameter.requires_grad]
     if config.kind is OptimKind.adam:
-        return Adam(trained, lr=config.lr, weight_decay=config.weight_decay)
-    return SGD(trained, lr=config.lr, weight_decay=config.weight_decay, momentum=config.momentum)
+        return Adam(trained, lr=config.lr, weight_decay=config.weight_decay, fused=True)
+    sgd = SGD(trained, lr=config.lr, weight_decay=config.weight_decay, momentum=config.momentum, fused=True)
+    if config.momentum > 0:
+        for parameter in trained:  # else a first step that is left out leaves them as they were allocated
+            sgd.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return sgd
+
+
+def step_unless(optimizer: Optimizer, skip: Tensor) -> None:
+    """Take the step unless ``skip``, a bool on the device, is true; the host does not wait to know.
+
+    This is the protocol by which torch's own GradScaler leaves out steps of fused optimisers.
+    """
+    optimizer.grad_scale, optimizer.found_inf = None, skip.float()  # type: ignore[attr-defined]
+    optimizer.step()
 
 
 class Schedule:

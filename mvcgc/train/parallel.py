@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
 from mvcgc import dist
+from mvcgc.models.layers import lay_out
 from mvcgc.train.sync_norm import synchronise
 from mvcgc.train.task import Task
 
@@ -27,8 +29,7 @@ def spread(task: Task, device: torch.device, sync_bn: bool) -> nn.Module:
     With one rank that is ``task`` itself. Buffers are not broadcast: queues agree by construction, and
     statistics of batch norm by `average_statistics` or, with ``sync_bn``, because they are computed together.
     """
-    task.to(device)
-    _channels_last(task)
+    lay_out(task.to(device))
     if dist.world() == 1:
         return task
     if sync_bn:
@@ -37,14 +38,9 @@ def spread(task: Task, device: torch.device, sync_bn: bool) -> nn.Module:
     return DistributedDataParallel(task, find_unused_parameters=task.leaves_parameters_out, **quiet)
 
 
-def _channels_last(task: nn.Module) -> None:
-    """Lay the weights of 3D convolutions out as the backbones' activations are.
-
-    Their gradients then arrive in the layout of the parameters, and no convolution has to turn its weights.
-    """
-    for parameter in task.parameters():
-        if parameter.dim() == 5:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
+def alone(net: nn.Module) -> AbstractContextManager[None]:
+    """The context in which backward passes exchange no gradients yet."""
+    return net.no_sync() if isinstance(net, DistributedDataParallel) else nullcontext()
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from mvcgc import dist
 from mvcgc.train import rng
 from mvcgc.train.checkpoint import Checkpoints
+from mvcgc.train.failure import Lookout
 from mvcgc.train.meter import Meter
 from mvcgc.train.optim import Amp, OptimConfig, Schedule, build_optimizer, check_precision
 from mvcgc.train.parallel import spread
@@ -37,6 +38,7 @@ class TrainState:
     step: int = 0
     interval: Meter = field(default_factory=Meter)
     epoch: Meter = field(default_factory=Meter)
+    lookout: Lookout = field(default_factory=Lookout)
 
     @classmethod
     def build(
@@ -64,6 +66,11 @@ class TrainState:
         """Add figures to both means."""
         self.interval.add(figures)
         self.epoch.add(figures)
+
+    def check(self) -> None:
+        """Raise NotFinite unless all steps so far were finite; waits for the last one. All ranks call it."""
+        if dist.any_flag(self.lookout.broken(newest=True)):
+            raise self.lookout.failure()
 
     def report(self, meter: Meter) -> dict[str, float]:
         """The means of ``meter`` that are defined, and the rates that follow; all ranks call it."""

@@ -59,7 +59,7 @@ def test_queries_and_keys_come_from_their_own_encoders() -> None:
         for parameter in model.pair("rgb").key.parameters():
             parameter.mul_(1.5).add_(0.01)
     queries = model(batch, ("rgb", "mv"))
-    keys = model.keys(batch, ("rgb", "mv"), shuffle_seed=0)
+    keys = model.keys(batch, ("rgb", "mv"))
     torch.testing.assert_close(queries["mv"], keys["mv"])
     assert (queries["rgb"] - keys["rgb"]).abs().max() > 1e-3
     assert all(query.requires_grad for query in queries.values())
@@ -71,7 +71,7 @@ def test_a_frozen_view_has_no_gradient_and_keeps_its_statistics() -> None:
     model, batch = build().train(), clips()
     frozen, learning = state(model.pair("mv")), state(model.pair("rgb"))
     queries = model(batch, ("rgb",))
-    keys = model.keys(batch, ("rgb",), shuffle_seed=0)
+    keys = model.keys(batch, ("rgb",))
     queries["rgb"].sum().backward()
     model.update_keys(("rgb",))
     assert not queries["mv"].requires_grad
@@ -88,7 +88,7 @@ def test_a_new_turn_forgets_old_keys() -> None:
     model = build()
     batch = clips()
     model(batch, ("rgb", "mv"))
-    keys = model.keys(batch, ("rgb", "mv"), shuffle_seed=0)
+    keys = model.keys(batch, ("rgb", "mv"))
     number = torch.arange(4)
     model.queue.enqueue(keys, Ids(number, number, number))
     with torch.no_grad():
@@ -126,7 +126,7 @@ def test_the_state_dict_is_the_whole_state() -> None:
                 if parameter.grad is not None:
                     parameter.sub_(0.1 * parameter.grad)
         contrast.update_keys(("rgb", "mv"))
-        keys = contrast.keys(clips(seed + 100), ("rgb", "mv"), shuffle_seed=seed)
+        keys = contrast.keys(clips(seed + 100), ("rgb", "mv"))
         number = torch.arange(4) + seed
         contrast.queue.enqueue(keys, Ids(number, number, number))
         return loss.detach()

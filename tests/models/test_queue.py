@@ -3,6 +3,7 @@
 from collections import deque
 
 import hypothesis.strategies as st
+import pytest
 import torch
 from hypothesis import given, settings
 
@@ -27,7 +28,7 @@ def test_queue_keeps_the_last_keys_aligned(size: int, batches: list[int]) -> Non
         count += length
     assert sorted(queue.video[queue.video >= 0].tolist()) == list(expected)
     assert bool(queue.full) == (count >= size)
-    keys = queue.snapshot()
+    keys = queue.entries()
     for entry, video in enumerate(queue.ids.video.tolist()):
         if video >= 0:
             assert video % size == entry
@@ -48,15 +49,18 @@ def test_a_saved_queue_goes_on_where_it_was() -> None:
         assert torch.equal(value, other.state_dict()[name]), name
 
 
-def test_a_snapshot_outlives_the_next_batch() -> None:
+def test_entries_are_no_copies_and_a_backward_pass_too_late_is_refused() -> None:
     queue = KeyQueue(("rgb", "mv"), 4, 3)
     queue.enqueue(*batch(0, 4))
+    assert queue.entries()["mv"].untyped_storage().data_ptr() == queue.keys.untyped_storage().data_ptr()
     query = torch.ones(1, 3, requires_grad=True)
-    loss = (query @ queue.snapshot()["mv"].T).sum()
-    queue.enqueue(*batch(4, 4))
-    loss.backward()
+    (query @ queue.entries()["mv"].T).sum().backward()
     assert query.grad is not None
     assert query.grad[0, 0] == sum(video + 0.5 for video in range(4))
+    loss = (query @ queue.entries()["mv"].T).sum()
+    queue.enqueue(*batch(4, 4))
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
 
 
 def test_a_cleared_queue_is_like_new() -> None:

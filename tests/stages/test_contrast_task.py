@@ -21,12 +21,15 @@ from contrast_standin import (
 )
 from real_processes import on_two_ranks
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from mvcgc import journal
+from mvcgc import dist, journal
 from mvcgc.data.augment import augment
 from mvcgc.positives import MethodConfig, Mining, Variant
 from mvcgc.stages.contrast import Contrast
-from mvcgc.train import OptimKind
+from mvcgc.train import Amp, Checkpoints, NoJournal, OptimKind, Session, StopFlag
+from mvcgc.train.loop import step
+from mvcgc.train.state import TrainState
 
 TIMING = {"clips_per_s", "data_wait"}
 
@@ -107,7 +110,7 @@ def test_a_step_moves_twins_then_keys_enter_in_the_batchs_order() -> None:
     task(batch)
     assert model.queue.cursor == 0, "nothing enters before the step is over"
     task.finish_step()
-    torch.testing.assert_close(model.queue.snapshot()["mv"][:8], mv)
+    torch.testing.assert_close(model.queue.entries()["mv"][:8], mv)
     assert model.queue.video[:8].tolist() == batch.video.tolist()
     assert model.queue.group[:8].tolist() == batch.group.tolist()
     assert model.queue.label[:8].tolist() == batch.label.tolist()
@@ -160,6 +163,44 @@ def test_resume_in_the_middle_of_an_epoch_is_exact(tmp_path: Path, method: Metho
     assert found["queue_fill"] == pytest.approx(
         [0, 0.5, 1, 0, 0.5, 1] if method is TURNS else [0, 0.5, 1, 1, 1, 1]
     )
+
+
+class HostReads(TorchDispatchMode):
+    """Counts what would make the host wait for a GPU: reading a value, or a shape that depends on values."""
+
+    WAITING = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "_unique2", "is_nonzero")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.overloadpacket.__name__
+        if name in self.WAITING:
+            self.found.append(name)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("amp", [Amp.none, Amp.fp16])
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_step_reads_nothing_but_the_step_before(tmp_path: Path, name: str, amp: Amp) -> None:
+    optim = replace(OPTIM, amp=amp)
+    task = contrast(VARIANTS[name], optim)
+    session = Session(
+        "cross",
+        dist.Dist(0, 1, 0, torch.device("cpu")),
+        NoJournal(),
+        Checkpoints(tmp_path),
+        StopFlag(),
+        checkpoint_every_s=1e6,
+    )
+    train_state = TrainState.build(task, optim, 3, torch.device("cpu"))
+    task.start_epoch(0, 0)
+    batches = Loader(optim).epoch(0, 0)
+    for expected in ([], ["_local_scalar_dense"], ["_local_scalar_dense"]):
+        with HostReads() as reads:
+            step(train_state, batches, optim, session)
+        assert reads.found == expected
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from mvcgc.errors import UserError
-from mvcgc.train.optim import OptimConfig, OptimKind, Schedule, ScheduleKind, build_optimizer
+from mvcgc.models.layers import lay_out
+from mvcgc.train.optim import OptimConfig, OptimKind, Schedule, ScheduleKind, build_optimizer, step_unless
 
 
 def test_defaults_are_the_papers() -> None:
@@ -99,3 +100,50 @@ def test_apply_reaches_every_group() -> None:
     optimizer = torch.optim.SGD([{"params": [nn.Parameter(torch.ones(1))]} for _ in range(2)], lr=9.0)
     Schedule(OptimConfig(lr=0.5, schedule=ScheduleKind.constant), 1).apply(optimizer, 0)
     assert [group["lr"] for group in optimizer.param_groups] == [0.5, 0.5]
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv3d(2, 3, (1, 3, 3)), nn.Conv3d(3, 4, (3, 1, 1)), nn.Flatten(), nn.Linear(16, 2)
+    )
+    lay_out(net)
+    return net
+
+
+def gradients(net: nn.Module, seed: int) -> None:
+    x = torch.randn(5, 2, 3, 4, 4, generator=torch.Generator().manual_seed(seed))
+    net.zero_grad()
+    net(x.contiguous(memory_format=torch.channels_last_3d)).square().sum().backward()
+
+
+@pytest.mark.parametrize("kind", OptimKind)
+@pytest.mark.parametrize("skipped", [0, 1])
+def test_fused_steps_are_plain_ones_and_one_that_is_left_out_leaves_no_trace(
+    kind: OptimKind, skipped: int
+) -> None:
+    """Also for weights that do not lie as their shape says, which fused steps take as they lie."""
+    config = OptimConfig(kind=kind, lr=0.01, weight_decay=0.1)
+    ours, plain = network(), network()
+    optimizer = build_optimizer(ours.parameters(), config)
+    if kind is OptimKind.adam:
+        reference: torch.optim.Optimizer = torch.optim.Adam(
+            plain.parameters(), lr=0.01, weight_decay=0.1, foreach=False
+        )
+    else:
+        reference = torch.optim.SGD(
+            plain.parameters(), lr=0.01, weight_decay=0.1, momentum=0.9, foreach=False
+        )
+    for seed in range(4):
+        gradients(ours, seed)
+        skip = torch.tensor(seed == skipped)
+        if skip:
+            for parameter in ours.parameters():
+                assert parameter.grad is not None
+                parameter.grad.fill_(torch.nan)
+        step_unless(optimizer, skip)
+        if not skip:
+            gradients(plain, seed)
+            reference.step()
+        for one, other in zip(ours.parameters(), plain.parameters(), strict=True):
+            torch.testing.assert_close(one, other)

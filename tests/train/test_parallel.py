@@ -49,6 +49,10 @@ def test_helpers_say_the_same_on_both(ranks: list[dict[str, Any]]) -> None:
         assert found["uneven"].tolist() == [[0, 0], [1, 1], [1, 1]]
         assert found["empty"].tolist() == [[1, 1]]
         assert found["even"].tolist() == [0, 10, 1, 11]
+        floats, numbers = found["rows"]
+        assert floats.tolist() == [[[0.5], [0.5]], [[0.5], [0.5]], [[1.5], [1.5]], [[1.5], [1.5]]]
+        assert numbers.tolist() == [0, -10, 1, -9]
+        assert (floats.dtype, numbers.dtype) == (torch.float32, torch.int64)
         assert found["objects"] == [{"rank": 0}, {"rank": 1}]
         assert found["sum"].tolist() == [2, 1]
         assert found["mean"].tolist() == [1, 0.5]

@@ -78,6 +78,7 @@ def helpers() -> dict[str, Any]:
         "uneven": dist.all_gather_cat(own, uneven=True),
         "empty": dist.all_gather_cat(own[:rank], uneven=True),
         "even": dist.all_gather_cat(torch.tensor([rank, rank + 10])),
+        "rows": dist.all_gather_rows(torch.full((2, 2, 1), rank + 0.5), torch.tensor([rank, rank - 10])),
         "objects": dist.all_gather_object({"rank": rank}),
         "sum": dist.all_reduce_sum(torch.tensor([1.0, rank])),
         "mean": dist.all_reduce_mean(torch.tensor([1.0, rank])),

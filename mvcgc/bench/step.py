@@ -1,0 +1,98 @@
+"""Our own pre-training step, as the training loop takes it, within a measurement."""
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch.nn import functional
+
+from mvcgc import dist
+from mvcgc.bench.clips import Shape
+from mvcgc.data.batch import Batch
+from mvcgc.data.views import VIEW_CHANNELS
+from mvcgc.dist import Dist
+from mvcgc.models import Arch, BackboneConfig, ContrastModel
+from mvcgc.positives import Ids, MethodConfig, Variant
+from mvcgc.stages.contrast import Contrast
+from mvcgc.train import Checkpoints, NoJournal, OptimConfig, ScheduleKind, Session, StopFlag
+from mvcgc.train.loop import step
+from mvcgc.train.state import TrainState
+
+STEPS = 1 << 30
+"""Of an epoch: the measurement sees none end."""
+
+STAGES = {"init/rgb": ("rgb",), "init/mv": ("mv",), "cross": ("rgb", "mv")}
+"""The pre-training stages and their views."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A pre-training stage, with the paper's optimiser, queue and method."""
+
+    stage: str
+    arch: Arch
+    shape: Shape
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """Of the stage."""
+        return STAGES[self.stage]
+
+    @property
+    def method(self) -> MethodConfig:
+        """The paper's of that stage."""
+        return MethodConfig(variant=Variant.mvcgc if self.stage == "cross" else Variant.infonce)
+
+    @property
+    def optim(self) -> OptimConfig:
+        """The paper's; no schedule needs to be driven."""
+        return OptimConfig(batch_size=self.shape.batch * dist.world(), schedule=ScheduleKind.constant)
+
+    def model(self) -> ContrastModel:
+        """Always of the same weights, its queue full, so that all of the objective is at work."""
+        torch.manual_seed(0)
+        channels = {view: VIEW_CHANNELS[view] for view in self.views}
+        model = ContrastModel(channels, BackboneConfig(self.arch), self.method)
+        size, dim = self.method.queue, self.method.dim
+        keys = {view: functional.normalize(torch.randn(size, dim), dim=1) for view in self.views}
+        number = torch.arange(size) + (1 << 40)
+        model.queue.enqueue(keys, Ids(number, number, number % 10))
+        return model
+
+
+class OurStep:
+    """Takes steps of a stage, on this rank, by the loop's own function."""
+
+    def __init__(self, setting: Setting, place: Dist) -> None:
+        self._optim = setting.optim
+        self._task = Contrast(setting.model(), setting.method, self._optim.epochs)
+        self.state = TrainState.build(self._task, self._optim, STEPS, place.device)
+        self._session = Session(
+            "bench",
+            place,
+            NoJournal(),
+            Checkpoints(Path("nowhere")),  # none is ever due
+            StopFlag(),
+            checkpoint_every_s=math.inf,
+        )
+        self._task.train()
+        self._task.start_epoch(0, 0)
+
+    def take(self, batch: Batch) -> None:
+        """One step."""
+        self.go_on(iter([batch]))
+
+    def go_on(self, batches: Iterator[Batch]) -> None:
+        """A step on the next batch."""
+        step(self.state, batches, self._optim, self._session)
+
+    def losses(self, batches: Iterable[Batch]) -> list[float]:
+        """The loss of one step on each."""
+        found = []
+        for batch in batches:
+            self.state.interval.reset()
+            self.take(batch)
+            found.append(self.state.interval.means()["loss"])
+        return found

@@ -1,0 +1,245 @@
+"""``mvcgc bench train``: what a pre-training step costs, where its time goes, and beside a plain one."""
+
+import multiprocessing
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mvcgc import dist
+from mvcgc.bench import clips, measure
+from mvcgc.bench.clips import Shape
+from mvcgc.bench.plain import PlainStep
+from mvcgc.bench.step import STAGES, OurStep, Setting
+from mvcgc.data.loader import train_loader
+from mvcgc.data.sampling import AugmentConfig
+from mvcgc.dist import Device, Dist
+from mvcgc.models import Arch
+from mvcgc.phases import observed
+from mvcgc.stages.batches import Epochs
+
+PHASES = (
+    "copy",
+    "augmentation",
+    "shuffle",
+    "forward",
+    "gather",
+    "backward",
+    "optimiser",
+    "queue",
+    "statistics",
+    "flags",
+)
+FED_STEPS = 3
+"""Steps on which the wait for data is measured, after as many that fill the loader's buffers."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One stage with one backbone. Seconds are medians of a step's; ``clips_per_s`` counts as the journal
+    does, two clips a video, whatever the views.
+
+    ``speedup``: how many times as long the plain step takes, on processors, or on the clock with a GPU;
+    ``phases``: seconds of a step in each; ``data_wait``: share of a step, when clips are read by ``workers``
+    processes meanwhile; ``memory_mb``: the most memory, of the GPU or else of a process that does only this.
+    """
+
+    stage: str
+    backbone: str
+    clips_per_s: float
+    clips_per_cpu_s: float
+    step: measure.Spent
+    plain: measure.Spent
+    speedup: float
+    phases: dict[str, float]
+    workers: int
+    data_wait: float
+    memory_mb: float
+    plain_memory_mb: float
+    gpu_use: float | None
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How it is measured: on ``device``, with so many threads of torch, in so many rounds, and so many
+    processes that read videos.
+    """
+
+    device: Device = Device.auto
+    threads: int = 1
+    rounds: int = 5
+    workers: int = 1
+
+
+def run(archs: Sequence[Arch], shape: Shape, effort: Effort) -> measure.Report:
+    """Measure all stages with each backbone. Raises UserError for a device that is not there."""
+    place, here = dist.setup(effort.device, effort.threads), measure.machine()
+    with tempfile.TemporaryDirectory() as folder:
+        results = [
+            _measured(Setting(stage, arch, shape), place, effort, Path(folder))
+            for arch in archs
+            for stage in STAGES
+        ]
+    return _report(here, results, shape, effort, place.device)
+
+
+def _measured(setting: Setting, place: Dist, effort: Effort, folder: Path) -> Result:
+    device = place.device
+    batches = [clips.made_up(setting.shape, setting.views, seed, device) for seed in range(2)]
+    ours, plain = OurStep(setting, place), PlainStep(setting.model(), setting.method, setting.optim, device)
+
+    def each(take: Callable[[Any], object]) -> Callable[[], None]:
+        def go() -> None:
+            for batch in batches:
+                take(batch)
+
+        return go
+
+    cases = {"ours": each(ours.take), "plain": each(plain.take)}
+    with measure.GpuUse(device) as use:
+        spent = measure.in_rounds(cases, effort.rounds, device)
+    gpu = device.type == "cuda"
+    ratios = [
+        (b.wall / a.wall) if gpu else (b.cpu / a.cpu)
+        for a, b in zip(spent["ours"], spent["plain"], strict=True)
+    ]
+    step, peer = (_step(spent[name], len(batches)) for name in ("ours", "plain"))
+    clock = measure.PhaseClock(device)
+    with observed(clock):
+        cases["ours"]()
+    taken = 2 * setting.shape.batch
+    return Result(
+        stage=setting.stage,
+        backbone=setting.arch.value,
+        clips_per_s=taken / step.wall,
+        clips_per_cpu_s=taken / step.cpu,
+        step=step,
+        plain=peer,
+        speedup=measure.middle(ratios),
+        phases={name: clock.seconds.get(name, 0.0) / len(batches) for name in PHASES},
+        workers=effort.workers,
+        data_wait=_data_wait(setting, ours, effort.workers, folder, device),
+        memory_mb=_memory(setting, device, effort.threads, plain=False),
+        plain_memory_mb=_memory(setting, device, effort.threads, plain=True),
+        gpu_use=use.mean,
+    )
+
+
+def _step(spent: Sequence[measure.Spent], steps: int) -> measure.Spent:
+    return measure.Spent(
+        measure.middle([each.wall for each in spent]) / steps,
+        measure.middle([each.cpu for each in spent]) / steps,
+    )
+
+
+def _data_wait(setting: Setting, ours: OurStep, workers: int, folder: Path, device: torch.device) -> float:
+    """Share of a step, by the loop's own account, when the demo's videos are read meanwhile."""
+    source = clips.demo(folder, setting.shape, 2 * FED_STEPS * setting.shape.batch, setting.views)
+    loader = train_loader(
+        source,
+        AugmentConfig(),
+        clips=2,
+        batch_size=setting.shape.batch,
+        seed=0,
+        workers=workers,
+        device=device,
+    )
+    batches = Epochs(loader).epoch(0, 0)
+    for _ in range(FED_STEPS):
+        ours.go_on(batches)
+    ours.state.interval.reset()
+    for _ in range(FED_STEPS):
+        ours.go_on(batches)
+    figures = ours.state.interval.means()
+    return figures["wait"] / figures["seconds"]
+
+
+def _memory(setting: Setting, device: torch.device, threads: int, plain: bool) -> float:
+    """The most MB that two steps take, in a process of their own."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_peak, (setting, device.type, threads, plain))
+
+
+def _peak(setting: Setting, kind: str, threads: int, plain: bool) -> float:
+    place = dist.setup(Device(kind), threads)
+    batch = clips.made_up(setting.shape, setting.views, 0, place.device)
+    if plain:
+        peer = PlainStep(setting.model(), setting.method, setting.optim, place.device)
+        for _ in range(2):
+            peer.take(batch)
+    else:
+        ours = OurStep(setting, place)
+        for _ in range(2):
+            ours.take(batch)
+    if kind == "cuda":
+        return torch.cuda.max_memory_allocated(place.device) / 2**20
+    # Not getrusage's figure, which begins with that of the process that started this one.
+    status = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 2**10
+
+
+def _report(
+    here: measure.Machine,
+    results: Sequence[Result],
+    shape: Shape,
+    effort: Effort,
+    device: torch.device,
+) -> measure.Report:
+    gpu = device.type == "cuda"
+    speeds = [
+        [
+            f"{one.stage}, {one.backbone}",
+            one.clips_per_s,
+            one.clips_per_cpu_s,
+            one.step.wall if gpu else one.step.cpu,
+            one.plain.wall if gpu else one.plain.cpu,
+            one.speedup,
+            100 * one.data_wait,
+            one.memory_mb,
+            one.plain_memory_mb,
+            "-" if one.gpu_use is None else one.gpu_use,
+        ]
+        for one in results
+    ]
+    seconds = "seconds" if gpu else "CPU seconds"
+    head = ["stage", "clips/s", "clips per CPU s", f"{seconds} a step", "plain step", "times faster"]
+    head += ["data wait, %", "peak MB", "plain, MB", "GPU use, %"]
+    shares = [
+        [
+            f"{one.stage}, {one.backbone}",
+            *(100 * one.phases[name] / sum(one.phases.values()) for name in PHASES),
+        ]
+        for one in results
+    ]
+    return measure.Report(
+        name="train",
+        title="A pre-training step",
+        machine=here,
+        figures={
+            "device": device.type,
+            "threads": effort.threads,
+            "rounds": effort.rounds,
+            "shape": {"frames": shape.frames, "size": shape.size, "batch": shape.batch},
+            "results": [_plain_data(one) for one in results],
+        },
+        sections=[
+            f"{shape.batch} videos a step, two clips of {shape.frames} x {shape.size} x {shape.size} of "
+            f"each, float32, {effort.threads} thread(s), {device.type}. Medians of {effort.rounds} rounds in "
+            "which our step and a plain one take turns; the plain one has the same weights, and torch's "
+            "three-dimensional layers on contiguous tensors, an optimiser and a momentum update parameter "
+            "by parameter, copies of the queues, and its loss read at every step. Clips/s are by the clock, "
+            "which other work on the machine slows down; the factor is by "
+            + ("the clock." if gpu else "this process's time on processors.")
+            + f" The data wait is measured with {results[0].workers} worker(s) reading the demo's videos.",
+            measure.table(head, speeds),
+            "Share of a step's time in each part, in per cent:",
+            measure.table(["stage", *PHASES], shares),
+        ],
+    )
+
+
+def _plain_data(one: Result) -> dict[str, Any]:
+    return {**vars(one), "step": vars(one.step), "plain": vars(one.plain)}

@@ -1,0 +1,87 @@
+"""The command line of `mvcgc bench loader`, `train` and `scale`."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from mvcgc.bench import loader, scale, train
+from mvcgc.bench.clips import Shape
+from mvcgc.bench.measure import Report
+from mvcgc.dist import Device
+from mvcgc.errors import UserError
+from mvcgc.models import MIN_FRAMES, MIN_SIDE, Arch
+
+
+def add_to(subjects: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Give ``mvcgc bench`` these subjects."""
+    text = "samples/s from files to augmented clips on the device, against workers"
+    reading = _add(subjects, "loader", _loader, text, *_defaults(Shape(32, 128, 8), 3))
+    reading.add_argument(
+        "--workers", type=int, nargs="+", default=[0, 1, 2], help="numbers of processes (default: 0 1 2)"
+    )
+    _take_device(reading)
+
+    text = "clips/s of a pre-training step, where its time goes, and beside the same step written plainly"
+    stepping = _add(subjects, "train", _train, text, *_defaults(Shape(16, 64, 16), 5))
+    _take_device(stepping)
+    stepping.add_argument(
+        "--backbone", nargs="+", default=["s3d", "r2plus1d_4"], choices=[arch.value for arch in Arch]
+    )
+    stepping.add_argument("--threads", type=int, default=1, help="of torch (default: %(default)s)")
+    stepping.add_argument("--workers", type=int, default=1, help="that read videos (default: %(default)s)")
+
+    text = "1, 2 and 4 ranks on this machine, what they communicate, and a model of up to 64 GPUs"
+    scaling = _add(subjects, "scale", _scale, text, *_defaults(Shape(16, 64, 4), 3))
+    _take_device(scaling)
+    scaling.add_argument("--backbone", default="s3d", choices=[arch.value for arch in Arch])
+
+
+def _add(
+    subjects: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    function: Callable[[argparse.Namespace], Report],
+    text: str,
+    *defaults: tuple[str, int],
+) -> argparse.ArgumentParser:
+    added = subjects.add_parser(name, help=text, description=text)
+    added.set_defaults(command=lambda parsed: _tell(parsed, function))
+    added.add_argument("--json", action="store_true", help="print one line of JSON")
+    added.add_argument("--out", type=Path, metavar="DIR", help=f"write {name}.json and {name}.md there")
+    for key, value in defaults:
+        added.add_argument(f"--{key}", type=int, default=value, help="default: %(default)s")
+    return added
+
+
+def _defaults(shape: Shape, rounds: int) -> list[tuple[str, int]]:
+    return [("rounds", rounds), *vars(shape).items()]
+
+
+def _take_device(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", default="auto", choices=[device.value for device in Device])
+
+
+def _tell(parsed: argparse.Namespace, function: Callable[[argparse.Namespace], Report]) -> None:
+    for key, least in (("rounds", 1), ("frames", MIN_FRAMES), ("size", MIN_SIDE), ("batch", 2)):
+        if getattr(parsed, key) < least:
+            raise UserError(f"--{key} {getattr(parsed, key)}: give at least {least}")
+    report = function(parsed)
+    print(report.json() if parsed.json else report.text())
+    if parsed.out is not None:
+        report.write(parsed.out)
+
+
+def _shape(parsed: argparse.Namespace) -> Shape:
+    return Shape(parsed.frames, parsed.size, parsed.batch)
+
+
+def _loader(parsed: argparse.Namespace) -> Report:
+    return loader.run(_shape(parsed), parsed.workers, Device(parsed.device), parsed.rounds)
+
+
+def _train(parsed: argparse.Namespace) -> Report:
+    effort = train.Effort(Device(parsed.device), parsed.threads, parsed.rounds, parsed.workers)
+    return train.run([Arch(name) for name in parsed.backbone], _shape(parsed), effort)
+
+
+def _scale(parsed: argparse.Namespace) -> Report:
+    return scale.run(Arch(parsed.backbone), _shape(parsed), Device(parsed.device), parsed.rounds)

@@ -1,0 +1,87 @@
+"""Convolution and max pooling over clips, computed by torch's fastest kernel for each shape of window.
+
+Both take and give ``channels_last_3d`` activations, [B, C, T, H, W] in the order B T H W C in memory. In that
+order time and space fold into other axes without a copy, and so a window that is one cell wide along some
+axes becomes a product of matrices or a two-dimensional operation. On CPUs torch 2.13 has no fast three-
+dimensional pooling, and leaves fast convolutions aside for windows of 1 x 1 pixels in small batches; on GPUs
+its three-dimensional pooling copies into another layout and back.
+"""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+Window = tuple[int, int, int]
+"""Extent along T, H and W."""
+
+
+class Conv(nn.Module):
+    """A convolution without bias, padded to keep the size at stride 1; the weight is `nn.Conv3d`'s own,
+    [outputs, inputs, kT, kH, kW], and starts as it does there.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: Window, stride: Window = (1, 1, 1)) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(outputs, inputs, *kernel))
+        nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
+        self.kernel, self.stride = kernel, stride
+        self.padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
+
+    def forward(self, x: Float[Tensor, "B C T H W"]) -> Float[Tensor, "B D t h w"]:
+        """The convolved clips."""
+        along_time, *across = self.kernel
+        if self.kernel == (1, 1, 1) and self.stride == (1, 1, 1):
+            cells = functional.linear(x.permute(0, 2, 3, 4, 1), self.weight.flatten(1))
+            return cells.permute(0, 4, 1, 2, 3)
+        if along_time > 1 and across == [1, 1] and self.stride[1:] == (1, 1):
+            rows = functional.conv2d(
+                x.flatten(3),
+                self.weight.squeeze(-1),
+                stride=(self.stride[0], 1),
+                padding=(self.padding[0], 0),
+            )
+            return rows.view(*rows.shape[:3], *x.shape[3:])
+        return functional.conv3d(x, self.weight, stride=self.stride, padding=self.padding)
+
+    def extra_repr(self) -> str:
+        """What ``print`` shows."""
+        outputs, inputs = self.weight.shape[:2]
+        return f"{inputs}, {outputs}, kernel={self.kernel}, stride={self.stride}"
+
+
+class MaxPool(nn.Module):
+    """The largest value of each window, over space and then over time; what `nn.MaxPool3d` gives."""
+
+    def __init__(self, kernel: Window, stride: Window, padding: Window) -> None:
+        super().__init__()
+        self.kernel, self.stride, self.padding = kernel, stride, padding
+
+    def forward(self, x: Float[Tensor, "B C T H W"]) -> Float[Tensor, "B C t h w"]:
+        """The pooled clips."""
+        pictures = functional.max_pool2d(
+            x.transpose(1, 2).flatten(0, 1), self.kernel[1:], self.stride[1:], self.padding[1:]
+        )
+        x = pictures.view(x.shape[0], x.shape[2], *pictures.shape[1:]).transpose(1, 2)
+        if self.kernel[0] == 1:
+            return x
+        rows = functional.max_pool2d(
+            x.flatten(3), (self.kernel[0], 1), (self.stride[0], 1), (self.padding[0], 0)
+        )
+        return rows.view(*rows.shape[:3], *x.shape[3:])
+
+    def extra_repr(self) -> str:
+        """What ``print`` shows."""
+        return f"kernel={self.kernel}, stride={self.stride}, padding={self.padding}"
+
+
+def lay_out(module: nn.Module) -> None:
+    """Lay the weights of 3D convolutions out as the activations are, in place.
+
+    Their gradients then arrive in the layout of the parameters, and no convolution has to turn its weights.
+    """
+    for parameter in module.parameters():
+        if parameter.dim() == 5:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)

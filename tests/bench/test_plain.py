@@ -1,0 +1,42 @@
+"""The plain step is the same step: else beating it would mean nothing."""
+
+import pytest
+import torch
+from torch import nn
+
+from mvcgc import dist
+from mvcgc.bench import clips
+from mvcgc.bench.clips import Shape
+from mvcgc.bench.plain import PlainStep
+from mvcgc.bench.step import STAGES, OurStep, Setting
+from mvcgc.models import Arch
+from mvcgc.models.layers import Conv, MaxPool
+
+CPU = torch.device("cpu")
+SHAPE = Shape(frames=8, size=48, batch=6)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_losses_agree_step_for_step(stage: str) -> None:
+    setting = Setting(stage, Arch.r2plus1d_4, SHAPE)
+    batches = [clips.made_up(SHAPE, setting.views, seed, CPU) for seed in range(3)]
+    plain = PlainStep(setting.model(), setting.method, setting.optim, CPU)
+    theirs = [plain.take(batch) for batch in batches]
+    ours = OurStep(setting, dist.Dist(0, 1, 0, CPU)).losses(batches)
+    assert ours[0] == pytest.approx(theirs[0], rel=1e-4)
+    assert ours[1:] == pytest.approx(theirs[1:], rel=1e-2)  # after Adam has blown rounding up
+    assert abs(ours[0] - ours[1]) > 1e-3, "the batches must differ for this to mean anything"
+
+
+def test_its_layers_are_torchs_own() -> None:
+    setting = Setting("init/mv", Arch.s3d, SHAPE)
+    model = setting.model()
+    peer = PlainStep(model, setting.method, setting.optim, CPU)
+    layers = [
+        module for part in vars(peer).values() if isinstance(part, nn.Module) for module in part.modules()
+    ]
+    assert not any(isinstance(layer, Conv | MaxPool) for layer in layers)
+    convolutions = [layer for layer in layers if isinstance(layer, nn.Conv3d)]
+    ours = [layer for layer in model.modules() if isinstance(layer, Conv)]
+    assert len(convolutions) == len(ours) == 2 * 77
+    assert all(layer.weight.is_contiguous() for layer in convolutions)
