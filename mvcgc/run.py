@@ -1,5 +1,6 @@
 """``python -m mvcgc.run``: one row, or with ``-m`` a sweep, from video files to the comparison table."""
 
+import gc
 import os
 import sys
 
@@ -8,6 +9,10 @@ import hydra
 from hydra_plugins.mvcgc_launcher.single import run_single
 from mvcgc.config import CONFIG_MODULE, CONFIG_NAME
 from mvcgc.console import exit_code_of
+
+# A plan's objects, of which there may be millions, live to its end: to look among them again and again for
+# what could be freed took a quarter of its time. By default every tenth younger collection looks at all.
+YOUNGER_COLLECTIONS = 1000
 
 
 def main() -> int:
@@ -18,6 +23,8 @@ def main() -> int:
     """
     # Hydra would print its errors in several lines and exit with 1; raised, they become our one line.
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    young, middle, _ = gc.get_threshold()
+    gc.set_threshold(young, middle, YOUNGER_COLLECTIONS)
     return exit_code_of(hydra.main(f"pkg://{CONFIG_MODULE}", CONFIG_NAME, version_base="1.3")(run_single))
 
 

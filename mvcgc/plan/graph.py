@@ -136,6 +136,8 @@ class _Builder:
         # The canonical text of a specification, by the identities of the recipe and of its parts. Rows and
         # the recipes' cache keep all of these alive, so that an identity stays one object's.
         self._texts: dict[tuple[int, ...], str] = {}
+        # The same for stages, by recipe, text, dataset and parents: ten rows have one initialisation.
+        self._known: dict[tuple[int, ...], Stage] = {}
         self.stages: dict[str, Stage] = {}
         self.notes: dict[str, None] = {}
 
@@ -156,10 +158,14 @@ class _Builder:
 
     def _stage(self, row: Row, recipe: Recipe, dataset: Dataset, parents: dict[str, Stage]) -> Stage:
         experiment, kind = row.experiment, recipe.group.kind
+        text = self._text(recipe, experiment)
+        known = (id(recipe), id(text), id(dataset), *map(id, parents.values()))
+        if known in self._known:
+            return self._known[known]
         print_ = fingerprint_of_text(
             recipe.name,
             CODE_VERSION[kind],
-            self._text(recipe, experiment),
+            text,
             dataset.digest,
             [parents[view].fingerprint for view in sorted(parents)],
         )
@@ -181,6 +187,7 @@ class _Builder:
             with _named(recipe.group.optim_key):
                 _check(stage)
             self.stages[key] = stage
+        self._known[known] = self.stages[key]
         return self.stages[key]
 
     def _dataset(self, experiment: Experiment, config: Any) -> Dataset:
