@@ -22,30 +22,36 @@ def topk_accuracy(scores: Float[Tensor, "N classes"], labels: Int[Tensor, " N"],
     return 100.0 * (best == labels[:, None]).any(dim=1).double().mean().item()
 
 
-def retrieval_recall(
+def retrieval_ranks(
     test_features: Float[Tensor, "N D"],
     test_labels: Int[Tensor, " N"],
     train_features: Float[Tensor, "M D"],
     train_labels: Int[Tensor, " M"],
-    ks: Sequence[int] = (1, 5, 10, 20, 50),
-) -> dict[int, float]:
-    """R@k: share of test videos, in per cent, with a video of their class among the k nearest by cosine
-    similarity.
+    most: int = 50,
+) -> Int[Tensor, " N"]:
+    """How many training videos of other classes each test video finds before the first of its own.
 
-    k beyond the training set takes all of it. Of equal similarities the earlier training video is the nearer
-    one.
+    Nearest first by cosine similarity; of equal ones the earlier training video is the nearer. Where none of
+    the ``most`` nearest is of its class, the rank is a number beyond every k.
     """
-    assert len(test_features) > 0, "recall of no samples"
-    assert len(train_features) > 0, "recall against no samples"
+    assert len(test_features) > 0, "retrieval of no samples"
+    assert len(train_features) > 0, "retrieval from no samples"
     gallery = functional.normalize(train_features, dim=1)
     first = []
     for start in range(0, len(test_features), _CHUNK):
         block, labels = test_features[start : start + _CHUNK], test_labels[start : start + _CHUNK]
         similarity = functional.normalize(block, dim=1) @ gallery.T
-        nearest = similarity.sort(dim=1, descending=True, stable=True).indices[:, : max(ks)]
+        nearest = similarity.sort(dim=1, descending=True, stable=True).indices[:, :most]
         first.append(_first_hit(train_labels[nearest] == labels[:, None]))
-    rank = torch.cat(first)
-    return {k: 100.0 * (rank < k).double().mean().item() for k in ks}
+    return torch.cat(first)
+
+
+def recall_at(ranks: Int[Tensor, " N"], k: int) -> float:
+    """R@k: share of test videos, in per cent, with a video of their class among the k nearest.
+
+    ``ranks`` are `retrieval_ranks`; k beyond the training set takes all of it.
+    """
+    return 100.0 * (ranks < k).double().mean().item()
 
 
 def _first_hit(hits: Bool[Tensor, "N k"]) -> Int[Tensor, " N"]:

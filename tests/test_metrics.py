@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 
 from mvcgc import metrics
-from mvcgc.metrics import mean_std, paired_difference, retrieval_recall, student_t, topk_accuracy
+from mvcgc.metrics import mean_std, paired_difference, recall_at, retrieval_ranks, student_t, topk_accuracy
 
 
 def test_accuracy_by_hand() -> None:
@@ -28,24 +28,27 @@ def test_recall_is_what_sorting_finds(seed: int, classes: int, gallery: int) -> 
     test, train = (torch.randn(n, 5, dtype=torch.float64, generator=generator) for n in (9, gallery))
     test_labels, train_labels = (torch.randint(classes, (n,), generator=generator) for n in (9, gallery))
     ks = (1, 3, 50)
-    recall = retrieval_recall(test, test_labels, train, train_labels, ks)
+    ranks = retrieval_ranks(test, test_labels, train, train_labels)
     for k in ks:
         hits = 0
         for feature, label in zip(test, test_labels, strict=True):
             cosines = [float(feature @ other / (feature.norm() * other.norm())) for other in train]
             nearest = sorted(range(gallery), key=lambda j, cosines=cosines: -cosines[j])[:k]
             hits += any(train_labels[j] == label for j in nearest)
-        assert recall[k] == pytest.approx(100 * hits / 9)
+        assert recall_at(ranks, k) == pytest.approx(100 * hits / 9)
 
 
 def test_recall_in_blocks_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     generator = torch.Generator().manual_seed(0)
     test, train = torch.randn(23, 4, generator=generator), torch.randn(40, 4, generator=generator)
     labels = torch.randint(3, (40,), generator=generator)
-    whole = retrieval_recall(test, labels[:23], train, labels)
+    whole = retrieval_ranks(test, labels[:23], train, labels)
     monkeypatch.setattr(metrics, "_CHUNK", 5)
-    assert retrieval_recall(test, labels[:23], train, labels) == whole
-    assert 0 < whole[1] < whole[5] <= whole[50] == 100.0
+    assert torch.equal(retrieval_ranks(test, labels[:23], train, labels), whole)
+    assert 0 < recall_at(whole, 1) < recall_at(whole, 5) <= recall_at(whole, 50) == 100.0
+    few = retrieval_ranks(test, labels[:23], train, labels, most=2)
+    assert torch.equal(few < 2, whole < 2)
+    assert (few[whole >= 2] > 50).all()
 
 
 def test_mean_and_deviation() -> None:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mvcgc.metrics import retrieval_recall
+from mvcgc.metrics import recall_at, retrieval_ranks
 from mvcgc.stages.context import Result, StageContext
 from mvcgc.stages.evaluate_bench import Bench, embed
 from mvcgc.stages.evaluate_classify import BOTH, finetune, linear
@@ -17,6 +17,7 @@ from mvcgc.stages.evaluate_passes import collect, forget
 from mvcgc.stages.spec import Downstream, EvaluateSpec
 
 FEATURES = Path("features.npz")
+RANKS = Path("ranks.npz")
 RECALLS = (1, 5, 10, 20, 50)
 
 
@@ -71,24 +72,30 @@ def retrieve(bench: Bench) -> Result:
     features = together(collect(context, course.part("all"), one, embed(bench.backbones())))
     place = {number: row for row, number in enumerate(ids)}
 
-    def recalls(queries: list[int], among: list[int], prefix: str = "") -> dict[str, float]:
+    def ranks(queries: list[int], among: list[int]) -> dict[str, Tensor]:
         rows = [torch.tensor([place[number] for number in part]) for part in (queries, among)]
-        metrics: dict[str, float] = {}
-        for name, feature in features.items():
-            found = retrieval_recall(
-                feature[rows[0]], bench.labels(queries), feature[rows[1]], bench.labels(among), RECALLS
-            )
-            metrics |= {f"{prefix}r{k}_{name}": recall for k, recall in found.items()}
-        return metrics
+        labels = bench.labels(queries), bench.labels(among)
+        return {
+            name: retrieval_ranks(feature[rows[0]], labels[0], feature[rows[1]], labels[1], max(RECALLS))
+            for name, feature in features.items()
+        }
 
-    metrics = recalls(bench.test, gallery)
+    tested = ranks(bench.test, gallery)
+    metrics = recalls(tested)
     if bench.val:
-        metrics |= recalls(bench.val, train, "val_")
+        metrics |= recalls(ranks(bench.val, train), "val_")
     course.finish(metrics)
     if context.dist.is_main:
-        save_arrays(context.folder.path / FEATURES, bench.names(ids), bench.labels(ids), features)
+        folder = context.folder.path
+        save_arrays(folder / FEATURES, bench.names(ids), bench.labels(ids), features)
+        save_arrays(folder / RANKS, bench.names(bench.test), bench.labels(bench.test), tested)
     forget(context, one)
-    return Result([FEATURES], metrics)
+    return Result([FEATURES, RANKS], metrics)
+
+
+def recalls(ranks: Mapping[str, Tensor], prefix: str = "") -> dict[str, float]:
+    """``r<k>_<name>``, in per cent."""
+    return {f"{prefix}r{k}_{name}": recall_at(found, k) for name, found in ranks.items() for k in RECALLS}
 
 
 def together(features: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -107,6 +107,9 @@ def test_recall_is_that_of_the_saved_features(
     lab: Path, manifest: Manifest, results: dict[str, Result]
 ) -> None:
     features, metrics = saved(lab / "retrieve", "features.npz"), results["retrieve"].metrics
+    ranks = saved(lab / "retrieve", "ranks.npz")
+    assert ranks["names"].tolist() == [manifest.videos[number].path for number in manifest.ids("test")]
+    assert ranks["labels"].tolist() == [manifest.videos[number].label for number in manifest.ids("test")]
     unit = {
         view: features[view] / np.linalg.norm(features[view], axis=1, keepdims=True) for view in ("rgb", "mv")
     }
@@ -125,6 +128,8 @@ def test_recall_is_that_of_the_saved_features(
                     for query in manifest.ids(part)
                 ]
                 assert metrics[f"{prefix}r{k}_{name}"] == pytest.approx(100 * np.mean(hits)), (name, k)
+                if part == "test":
+                    assert (ranks[name] < k).tolist() == hits
 
 
 @pytest.mark.parametrize("spec", [LINEAR, FINETUNE], ids=lambda spec: spec.task.value)
