@@ -46,7 +46,7 @@ def draw(source: Source, spec: PlotSpec) -> Figure | None:
         finished.caption,
     )
     figure = new_figure(
-        _SIDE + 1.6 if many else max(3.6, 0.32 * len(counts) + 2.4), source.title(spec), caption
+        _SIDE + 1.2 if many else max(3.6, 0.32 * len(counts) + 2.4), source.title(spec), caption
     )
     if many:
         axes, beside = figure.subplots(1, 2, width_ratios=[3, 1])
