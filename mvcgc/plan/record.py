@@ -16,7 +16,7 @@ import cattrs
 from cattrs import transform_error
 from cattrs.errors import BaseValidationError
 
-from mvcgc.data.views import MV, RGB
+from mvcgc.data.views import RGB, VECTORS
 from mvcgc.errors import UserError
 from mvcgc.identity import StageFolder, plain, write_atomic
 from mvcgc.plan.experiment import Experiment
@@ -199,7 +199,7 @@ def describe(experiment: Experiment) -> dict[str, Scalar]:
         **({"init": method.init} if experiment.has_cross else {}),
         **({"k": method.k} if mines else {}),
         **({"mining": method.mining.value} if method.variant is Variant.mvcgc else {}),
-        **({"mv_cell": experiment.motion.cell} if MV in experiment.views else {}),
+        **({"mv_cell": experiment.motion.cell} if {*VECTORS} & {*experiment.views} else {}),
         **({"motion_size": experiment.motion.size} if experiment.views != [RGB] else {}),
         "seed": experiment.seed,
     }
