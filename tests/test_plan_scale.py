@@ -43,6 +43,6 @@ def test_the_papers_tables_share_most_of_their_pretraining(tmp_path: Path) -> No
     assert found is not None
     alone, shared = (int(figure.replace(",", "")) for figure in found.groups())
     # Five initialisations of 300 epochs; cross guidance of 200: CoCLR, one network at a time, with flow and
-    # with motion vectors; two networks for MVCGC, with flow and six times with motion vectors, for CMC and UberNCE.
+    # motion vectors; two networks for MVCGC, with flow and six times with motion vectors, CMC and UberNCE.
     assert shared == 5 * 300 + 2 * 200 + 9 * 2 * 200
     assert shared <= 0.3 * alone
