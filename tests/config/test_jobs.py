@@ -162,7 +162,7 @@ def test_a_row_shows_a_view_that_it_evaluates(composed: Composer) -> None:
     assert rows[0].experiment.downstream is rows[2].experiment.downstream
     with pytest.raises(UserError, match=re.escape("view=mv: the row evaluates [rgb]")):
         dataclasses.replace(
-            rows[0], experiment=composed.compose(["views=rgb method=init"]).experiment, view="mv"
+            rows[0], experiment=composed.compose(["views=rgb", "method=init"]).experiment, view="mv"
         )
 
 
