@@ -13,9 +13,14 @@ from mvcgc.video import Box, Clip, ClipRequest, FlowMethod, Reader, VideoInfo, f
 
 RGB = "rgb"
 MV = "mv"
-FLOWS = {"flow": FlowMethod.TVL1, "flow_dis": FlowMethod.DIS}
+MV_COVIAR = "mv_coviar"
+VECTORS = (MV, MV_COVIAR)
+"""The views of a codec's vectors: as the file stores them, and once it is encoded again (`reencode`)."""
+LOW_FLOWS = {"flow_low": FlowMethod.TVL1, "flow_dis_low": FlowMethod.DIS}
+"""One value for 2x2 pixels (the paper's table 2)."""
+FLOWS = {"flow": FlowMethod.TVL1, "flow_dis": FlowMethod.DIS, **LOW_FLOWS}
 
-VIEW_CHANNELS: dict[str, int] = {RGB: 3, MV: 2, **dict.fromkeys(FLOWS, 2)}
+VIEW_CHANNELS: dict[str, int] = {RGB: 3, **dict.fromkeys(VECTORS, 2), **dict.fromkeys(FLOWS, 2)}
 """Channels of each view at the network's input."""
 
 ViewArrays = dict[str, np.ndarray]
@@ -29,6 +34,10 @@ def check_views(views: Sequence[str], key: str = "views") -> None:
             raise UserError(f"{key}={list(views)}: no view {view!r}; choose from {', '.join(VIEW_CHANNELS)}")
     if not views or len(set(views)) != len(views):
         raise UserError(f"{key}={list(views)}: name one or more different views")
+    if set(views) >= set(VECTORS):
+        raise UserError(
+            f"{key}={list(views)}: a file is read for its own vectors or for new ones, choose one"
+        )
 
 
 def needs_vectors(views: Sequence[str]) -> bool:
@@ -75,20 +84,23 @@ def read_views(
         arrays[RGB][first[start, crop]] if RGB in views and size == clip.size else None
         for start, crop, size in keys
     ]
-    with Reader(path, info, mestimate=mestimate, pictures=bool(sizes)) as reader:
-        clips = reader.read([_request(*key, clip.frames) for key in keys], motion=MV in views, rgb=into)
+    vectors = next((view for view in views if view in VECTORS), None)
+    with Reader(path, info, mestimate=mestimate, recode=vectors == MV_COVIAR, pictures=bool(sizes)) as reader:
+        requests = [_request(*key, clip.frames) for key in keys]
+        clips = reader.read(requests, motion=vectors is not None, rgb=into)
 
     fields: dict[int, np.ndarray] = {}
     for (start, crop, size), one in zip(keys, clips, strict=True):
         number = first[start, crop]
-        if MV in views and size in (None, min(sizes, default=None)):
+        if vectors is not None and size in (None, min(sizes, default=None)):
             if start not in fields:
                 fields[start] = motion_field(one, motion.cell)
-            crop_motion(fields[start], motion.cell, crop, out=arrays[MV][number])
+            crop_motion(fields[start], motion.cell, crop, out=arrays[vectors][number])
         for view in flows:
             if size == motion.size:
                 assert one.rgb is not None
-                arrays[view][number] = flow(one.rgb, FLOWS[view])
+                field = flow(one.rgb, FLOWS[view])
+                arrays[view][number] = in_blocks(field) if view in LOW_FLOWS else field
     for number, draw in enumerate(draws):
         if (same := first[draw.start, draw.crop]) != number:
             for array in arrays.values():
@@ -103,6 +115,16 @@ def _place(key: tuple[int, Box]) -> tuple[int, int, int, int, int]:
 
 def _request(start: int, crop: Box, size: int | None, frames: int) -> ClipRequest:
     return ClipRequest(start, frames, crop if size else None, (size, size) if size else None)
+
+
+def in_blocks(field: Float32[np.ndarray, "T H W 2"]) -> Float32[np.ndarray, "T H W 2"]:
+    """The mean of every block of 2x2 pixels in each of them; the last block of an odd side is narrower."""
+    sums, counts = field, np.ones_like(field[:1, ..., :1])
+    for axis in (1, 2):
+        first = np.arange(0, field.shape[axis], 2)
+        sums, counts = np.add.reduceat(sums, first, axis), np.add.reduceat(counts, first, axis)
+    low: Float32[np.ndarray, "T H W 2"] = (sums / counts).repeat(2, axis=1).repeat(2, axis=2)
+    return low[:, : field.shape[1], : field.shape[2]]
 
 
 def motion_field(clip: Clip, cell: int) -> Float32[np.ndarray, "T h w 2"]:

@@ -16,7 +16,7 @@ import cattrs
 from cattrs import transform_error
 from cattrs.errors import BaseValidationError
 
-from mvcgc.data.views import MV, RGB
+from mvcgc.data.views import RGB, VECTORS
 from mvcgc.errors import UserError
 from mvcgc.identity import StageFolder, plain, write_atomic
 from mvcgc.plan.experiment import Experiment
@@ -36,7 +36,7 @@ _CONVERTER.register_structure_hook(Scalar, lambda value, _: value)  # JSON gives
 class Column:
     """A column of a table: a headline metric of a stage.
 
-    A ``metric`` without a view, as ``top1``, is that of all the views that a row evaluates.
+    A ``metric`` without a view, as ``top1``, is that of the row's view, or of all that it evaluates.
     ``paper`` names the paper's column to print beside it; ``better`` is "higher" or "lower".
     """
 
@@ -81,7 +81,7 @@ class StageRecord:
 class RowRecord:
     """A row for one seed: ``stages`` are ids by name, ``changes`` the parts that are not the base's.
 
-    ``params`` is the short list of scalars that names the row.
+    ``params`` is the short list of scalars that names the row; ``view`` is `Row`'s.
     """
 
     name: str
@@ -90,6 +90,7 @@ class RowRecord:
     params: dict[str, Scalar]
     changes: dict[str, Any]
     stages: dict[str, str]
+    view: str | None = None
 
 
 @dataclass(frozen=True)
@@ -201,7 +202,7 @@ def describe(experiment: Experiment) -> dict[str, Scalar]:
         **({"init": method.init} if experiment.has_cross else {}),
         **({"k": method.k} if mines else {}),
         **({"mining": method.mining.value} if method.variant is Variant.mvcgc else {}),
-        **({"mv_cell": experiment.motion.cell} if MV in experiment.views else {}),
+        **({"mv_cell": experiment.motion.cell} if {*VECTORS} & {*experiment.views} else {}),
         **({"motion_size": experiment.motion.size} if experiment.views != [RGB] else {}),
         "seed": experiment.seed,
     }
@@ -221,6 +222,7 @@ def _row_record(planned: PlannedRow, base: dict[str, Any], plain_part: ByContent
         params=describe(row.experiment),
         changes={key: part for key, part in parts.items() if part != base[key]},
         stages={name: stage.id for name, stage in planned.stages.items()},
+        view=row.view,
     )
 
 

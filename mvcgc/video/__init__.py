@@ -1,6 +1,7 @@
 """Compressed video files in, aligned clips of RGB and motion vectors out; nothing else imports av."""
 
 from mvcgc.video.clip import CELL, Box, Clip, ClipRequest
+from mvcgc.video.coviar import reencode
 from mvcgc.video.encode import encode
 from mvcgc.video.errors import Reason, VideoError
 from mvcgc.video.flow import FlowMethod, flow
@@ -24,4 +25,5 @@ __all__ = [
     "flow",
     "pool",
     "probe",
+    "reencode",
 ]

@@ -27,12 +27,23 @@ class BlockMatcher:
         self._graph: Graph | None = None
         self._pushed = 0
 
-    def push(self, frame: VideoFrame) -> Raw:
-        """Push the next picture and get the vectors of the picture pushed *before* it.
+    def first(self, start: int) -> int:
+        """The frame to begin with for a clip that begins at ``start``."""
+        return max(start - WARM_UP, 0)
+
+    def push(self, frame: VideoFrame, index: int, last: bool) -> list[tuple[int, Raw]]:
+        """Push the next picture, shown as ``index``, and get vectors, (index, raw), one picture late.
 
         The filter looks one picture ahead (it also matches forwards, which is not used), so the last picture
         is pushed twice. The first picture has no past: its vectors are empty.
         """
+        answers = [(index - 1, self._push(frame))]
+        if last:
+            answers.append((index, self._push(frame)))
+        return answers
+
+    def _push(self, frame: VideoFrame) -> Raw:
+        """Push a picture and get the vectors of the picture pushed before it."""
         if self._graph is None:
             options = f"method=epzs:mb_size=16:search_param={RANGE}"
             self._graph = filter_graph(frame, "mestimate", options)

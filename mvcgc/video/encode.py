@@ -1,4 +1,4 @@
-"""The one writer of video files: reproducible bytes, for the demo data and for tests."""
+"""The writer of video files from pictures: reproducible bytes, for the demo data and for tests."""
 
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
@@ -87,7 +87,7 @@ def encode(
             assert isinstance(stream, VideoStream)
             stream.height, stream.width = first.shape[:2]
             stream.pix_fmt = "yuv420p"
-            _configure(stream.codec_context, codec, bframes, gop)
+            configure(stream.codec_context, codec, bframes, gop)
             if rotation:
                 stream.set_display_rotation(-rotation)
             converter = VideoReformatter()
@@ -107,10 +107,11 @@ def encode(
         partial.unlink(missing_ok=True)
 
 
-def _configure(context: VideoCodecContext, codec: str, bframes: int, gop: int) -> None:
+def configure(context: VideoCodecContext, codec: str, bframes: int, gop: int, qscale: int = QSCALE) -> None:
+    """Set up an encoder of ``codec`` for the same bytes every time; ``qscale`` where it has a fixed one."""
     context.gop_size, context.max_b_frames = gop, bframes
     context.thread_type, context.thread_count = ThreadType.NONE, 1
     context.flags |= Flags.bitexact
     if codec not in QUALITY:
         context.flags |= Flags.qscale
-        context.global_quality = QSCALE
+        context.global_quality = qscale

@@ -6,11 +6,11 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
-from av.video.frame import VideoFrame
 from jaxtyping import UInt8
 
-from mvcgc.video.blocks import WARM_UP, BlockMatcher
+from mvcgc.video.blocks import BlockMatcher
 from mvcgc.video.clip import Clip, ClipRequest
+from mvcgc.video.coviar import Recoder
 from mvcgc.video.distances import Distances
 from mvcgc.video.errors import Reason, VideoError
 from mvcgc.video.info import VideoInfo
@@ -33,20 +33,28 @@ class Reader:
     """
 
     def __init__(
-        self, path: Path | str, info: VideoInfo, *, mestimate: bool = False, pictures: bool = True
+        self,
+        path: Path | str,
+        info: VideoInfo,
+        *,
+        mestimate: bool = False,
+        recode: bool = False,
+        pictures: bool = True,
     ) -> None:
-        """Open ``path``, which `probe` described as ``info``; ``mestimate`` permits block matching instead of
-        vectors where the codec exports none. Without ``pictures`` only motion can be read, the sooner.
+        """Open ``path``, which `probe` described as ``info``.
+
+        ``mestimate`` permits block matching instead of vectors where the codec exports none. With ``recode``
+        motion is that of the video encoded again (`coviar`). Without ``pictures`` only motion can be read,
+        the sooner.
 
         Raises:
             VideoError: UNREADABLE or NO_VIDEO.
         """
         self._path, self._info, self._mestimate = Path(path), info, mestimate
-        self._pictures = pictures
+        self._recode, self._pictures = recode, pictures
         # Blocks are matched on pictures.
-        self._stream = FrameStream(
-            self._path, info, export=info.vectors, pictures=pictures or not info.vectors
-        )
+        stored = info.vectors and not recode
+        self._stream = FrameStream(self._path, info, export=stored, pictures=pictures or not stored)
 
     def __enter__(self) -> "Reader":
         return self
@@ -80,8 +88,8 @@ class Reader:
             raise ValueError("requests are sorted by start")
         if not self._pictures and any(request.size for request in requests):
             raise ValueError("a reader without pictures reads motion alone")
-        matched = motion and not self._info.vectors
-        if matched and not self._mestimate:
+        stored = motion and self._info.vectors and not self._recode
+        if motion and not (self._info.vectors or self._recode or self._mestimate):
             raise VideoError(
                 self._path,
                 Reason.NO_VECTORS,
@@ -89,19 +97,25 @@ class Reader:
             )
         places = rgb or [None] * len(requests)
         parts = [
-            _Part(request, self._path, self._info, motion, matched, rgb=place)
+            _Part(request, self._path, self._info, motion, rgb=place, estimator=self._estimator(motion))
             for request, place in zip(requests, places, strict=True)
         ]
         distances = Distances()
         position = -1
         while (position := self._next(parts, position + 1)) >= 0:
             shown = self._stream.at(position)
-            # Once for all clips that show the frame; block matching is each clip's own.
-            record = self._record(shown, distances) if motion and not matched else None
+            # Once for all clips that show the frame; an estimator is each clip's own.
+            record = self._record(shown, distances) if stored else None
             for part in parts:
                 part.take(shown, record)
         distances.settle()
         return [part.clip() for part in parts]
+
+    def _estimator(self, motion: bool) -> BlockMatcher | Recoder | None:
+        """What finds the vectors of one clip; None where they are those of the file."""
+        if not motion or (self._info.vectors and not self._recode):
+            return None
+        return Recoder() if self._recode else BlockMatcher()
 
     def _record(self, shown: Shown, distances: Distances) -> Record:
         place = shown.picture.place
@@ -126,9 +140,9 @@ class _Part:
         path: Path,
         info: VideoInfo,
         motion: bool,
-        matched: bool,
         *,
         rgb: UInt8[np.ndarray, "T H W 3"] | None,
+        estimator: BlockMatcher | Recoder | None,
     ) -> None:
         if request.stop > info.frames:
             raise VideoError(
@@ -136,8 +150,8 @@ class _Part:
             )
         self._request, self._info, self._motion = request, info, motion
         self._records: dict[int, Record] = {}
-        self._matcher = BlockMatcher() if matched else None
-        self._settled = request.stop if not motion or matched else info.frames
+        self._estimator = estimator
+        self._settled = request.stop if not motion or estimator else info.frames
         self._rgb = rgb
         if request.size is not None:
             box = request.crop
@@ -154,8 +168,8 @@ class _Part:
 
         A clip that ends in a B-frame needs the anchor that follows: its vectors, or at least its place.
         """
-        first = max(self._request.start - (WARM_UP if self._matcher else 0), 0)
-        position = max(position, first)
+        start = self._request.start
+        position = max(position, self._estimator.first(start) if self._estimator else start)
         return position if position < self._settled else -1
 
     def take(self, shown: Shown, record: Record | None) -> None:
@@ -165,20 +179,15 @@ class _Part:
             return
         if self._rgb is not None and request.start <= index < request.stop:
             self._converter.convert(shown.picture.frame, self._rgb[index - request.start])
-        if self._matcher is not None:
-            self._match(shown.picture.frame, index)
+        if self._estimator is not None:
+            # An estimator's reference is always the picture before.
+            for answered, raw in self._estimator.push(shown.picture.frame, index, index == request.stop - 1):
+                place = Place(answered, 0, anchor=True, reference=True)
+                self._records[answered] = Record(place, raw)
         elif record is not None:
             self._records[index] = record
             if index >= request.stop - 1 and record.place.anchor:
                 self._settled = index + 1
-
-    def _match(self, frame: VideoFrame, index: int) -> None:
-        """Match blocks; the matcher answers one picture late, so the last one is pushed twice."""
-        assert self._matcher is not None
-        again = index == self._request.stop - 1
-        for answered in (index - 1, index) if again else (index - 1,):
-            place = Place(answered, 0, anchor=True, reference=True)
-            self._records[answered] = Record(place, self._matcher.push(frame))
 
     def clip(self) -> Clip:
         """The finished clip."""

@@ -68,6 +68,40 @@ def test_a_view_alone_is_the_same_as_with_others(video: tuple[Path, VideoInfo]) 
         np.testing.assert_array_equal(read(video, DRAWS, view)[view], expected)
 
 
+def test_vectors_of_the_video_encoded_again(video: tuple[Path, VideoInfo]) -> None:
+    arrays = read(video, DRAWS, "rgb", "mv_coviar")
+    np.testing.assert_array_equal(arrays["rgb"], read(video, DRAWS, "rgb")["rgb"])
+    np.testing.assert_array_equal(read(video, DRAWS, "mv_coviar")["mv_coviar"], arrays["mv_coviar"])
+    with Reader(*video, recode=True) as reader:
+        for number, draw in enumerate(DRAWS):
+            (clip,) = reader.read([ClipRequest(draw.start, 8)], motion=True)
+            expected = cropped(fill(clip.mv, clip.valid), 8, draw.crop, 24)
+            np.testing.assert_array_equal(arrays["mv_coviar"][number], expected)
+
+
+@pytest.mark.parametrize(("view", "side"), [("flow", 24), ("flow_dis", 24), ("flow_dis", 25)])
+def test_low_flow_has_one_value_for_four_pixels(video: tuple[Path, VideoInfo], view: str, side: int) -> None:
+    pytest.importorskip("cv2")
+    motion = MotionConfig(8, side)
+    fine, low = (
+        read(video, DRAWS[:1], name, motion=motion)[name][0].astype(np.float32)
+        for name in (view, f"{view}_low")
+    )
+    for y in range(0, side, 2):
+        for x in range(0, side, 2):
+            mean = fine[:, y : y + 2, x : x + 2].mean((1, 2), keepdims=True)
+            np.testing.assert_allclose(
+                low[:, y : y + 2, x : x + 2],
+                np.broadcast_to(mean, low[:, y : y + 2, x : x + 2].shape),
+                atol=0.02,
+            )
+
+
+def test_two_kinds_of_vectors_are_refused() -> None:
+    with pytest.raises(UserError, match="own vectors or for new ones"):
+        check_views(["mv", "mv_coviar"])
+
+
 def test_rgb_and_flow_of_one_size_share_the_pictures(video: tuple[Path, VideoInfo]) -> None:
     same = read(video, DRAWS[:1], "rgb", "flow_dis", motion=MotionConfig(8, 32))
     np.testing.assert_array_equal(
@@ -159,7 +193,10 @@ def test_codecs_without_vectors_are_matched_where_permitted(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("views", "message"),
     [
-        (["rgb", "depth"], r"views=\['rgb', 'depth'\]: no view 'depth'; choose from rgb, mv, flow, flow_dis"),
+        (
+            ["rgb", "depth"],
+            r"views=\['rgb', 'depth'\]: no view 'depth'; choose from rgb, mv, mv_coviar, flow, flow_dis",
+        ),
         ([], r"views=\[\]: name one or more"),
         (["mv", "mv"], "name one or more different views"),
     ],
