@@ -121,6 +121,26 @@ def test_the_resolution_ablation(composed: Composer, scale: str) -> None:
     assert_paper_agrees(found)
 
 
+def test_the_cost_of_testing(composed: Composer) -> None:
+    found = table(composed, "sweeps=table1 scale=ucf101")
+    stored = [row.experiment.evaluated_views for row in found.rows]
+    assert stored == [["rgb", "mv"], ["rgb", "flow"], ["rgb", "flow_dis"], ["rgb", "mv_coviar"]]
+    assert {row.experiment.method.variant for row in found.rows} == {Variant.mvcgc}
+    assert {column.stage for column in found.spec.columns} == {"efficiency/ucf101", "finetune/ucf101"}
+    assert [column.better for column in found.spec.columns] == [*4 * ["lower"], "higher"]
+    assert_paper_agrees(found)
+
+
+def test_speed_has_columns_of_its_own(composed: Composer) -> None:
+    found = table(composed, "downstream.tasks=[efficiency]", single=True)
+    assert [(column.metric, column.better) for column in found.spec.columns] == [
+        ("preprocess_s", "lower"),
+        ("inference_ms", "lower"),
+        ("total_s", "lower"),
+        ("storage_gb", "lower"),
+    ]
+
+
 def test_columns_follow_the_dataset(composed: Composer) -> None:
     sweep = composed.compose(["sweeps=ablation_loss", "dataset=hmdb51"]).sweep
     assert {column.stage for column in sweep.columns} == {"linear/hmdb51", "retrieve/hmdb51"}
