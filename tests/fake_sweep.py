@@ -50,7 +50,14 @@ class FakeSweep:
         return f"{name}-{print_}"
 
     def row(
-        self, name: str, seed: int, *, cross: bool = True, paper: str | None = None, changes: Any = None
+        self,
+        name: str,
+        seed: int,
+        *,
+        cross: bool = True,
+        paper: str | None = None,
+        changes: Any = None,
+        view: str | None = None,
     ) -> RowRecord:
         """A row of initialised views, cross guidance, linear probe and retrieval."""
         init = {view: self.stage(f"init/{view}", f"{seed}") for view in self.views}
@@ -67,7 +74,7 @@ class FakeSweep:
             "k": 5,
             "seed": seed,
         }
-        row = RowRecord(name, seed, paper, params, dict(changes or {}), stages)
+        row = RowRecord(name, seed, paper, params, dict(changes or {}), stages, view)
         self.rows.append(row)
         return row
 

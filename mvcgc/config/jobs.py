@@ -116,7 +116,7 @@ class Jobs:
             for text in row.overrides:
                 self._check_agreement(self._composer.setting(text), job)
             config = self._composer.compose([*job, *row.overrides])
-            return _row(self._name(row.name, job), config, row.paper)
+            return _row(self._name(row.name, job), config, row.paper, row.view)
         except UserError as error:
             raise UserError(f"{where}: {error}") from error
 
@@ -148,8 +148,8 @@ class Jobs:
         return f"{name} [{', '.join(told)}]" if told else name
 
 
-def _row(name: str, config: Config, paper: str | None = None) -> Row:
-    return Row(name, config.experiment, config.resources, paper)
+def _row(name: str, config: Config, paper: str | None = None, view: str | None = None) -> Row:
+    return Row(name, config.experiment, config.resources, paper, view)
 
 
 def _varying(jobs: Sequence[Sequence[Setting]]) -> set[str]:

@@ -17,11 +17,16 @@ from mvcgc.train.optim import OptimConfig
 
 @dataclass
 class RowConfig:
-    """One row of a table: the overrides that make it, and its label in the paper's table if it is there."""
+    """One row of a table: the overrides that make it, and its label in the paper's table if it is there.
+
+    ``view`` is whose figures it shows in columns that name no view, or ``both``; by default those of all that
+    are evaluated. So rows that differ in the tested view share their stages.
+    """
 
     name: str
     overrides: list[str] = field(default_factory=list)
     paper: str | None = None
+    view: str | None = None
 
 
 @dataclass
@@ -29,7 +34,10 @@ class SweepConfig:
     """What a file in ``sweeps/`` says: the table, its rows, its columns.
 
     ``baseline`` names the row that differences are taken to; ``paper_table`` is the paper's table to print
-    beside; ``motion_sizes`` are the sides of the motion network's input for the ablation of resolution.
+    beside. What the tables take from the scale: ``motion_sizes`` are the sides of the motion network's input
+    for the ablation of resolution, ``flow`` the view that stands for optical flow, ``tvl1`` the tasks for
+    TV-L1 in table 1, ``pair`` the two datasets that are tested on (``downstream=pair_<scale>``),
+    ``pretrained`` the dataset whose rows of the paper's table 4 stand beside.
     """
 
     title: str = ""
@@ -38,6 +46,10 @@ class SweepConfig:
     columns: list[Column] = field(default_factory=list)
     rows: list[RowConfig] = field(default_factory=list)
     motion_sizes: list[int] = field(default_factory=list)
+    flow: str = "flow"
+    tvl1: list[str] = field(default_factory=list)
+    pair: list[str] = field(default_factory=list)
+    pretrained: str = ""
 
     @property
     def table(self) -> TableSpec:

@@ -16,8 +16,9 @@ MV = "mv"
 MV_COVIAR = "mv_coviar"
 VECTORS = (MV, MV_COVIAR)
 """The views of a codec's vectors: as the file stores them, and once it is encoded again (`reencode`)."""
-FLOWS = {"flow": FlowMethod.TVL1, "flow_low": FlowMethod.TVL1, "flow_dis": FlowMethod.DIS}
-"""``flow_low`` has one value for 2x2 pixels (the paper's table 2)."""
+LOW_FLOWS = {"flow_low": FlowMethod.TVL1, "flow_dis_low": FlowMethod.DIS}
+"""One value for 2x2 pixels (the paper's table 2)."""
+FLOWS = {"flow": FlowMethod.TVL1, "flow_dis": FlowMethod.DIS, **LOW_FLOWS}
 
 VIEW_CHANNELS: dict[str, int] = {RGB: 3, **dict.fromkeys(VECTORS, 2), **dict.fromkeys(FLOWS, 2)}
 """Channels of each view at the network's input."""
@@ -99,7 +100,7 @@ def read_views(
             if size == motion.size:
                 assert one.rgb is not None
                 field = flow(one.rgb, FLOWS[view])
-                arrays[view][number] = in_blocks(field) if view == "flow_low" else field
+                arrays[view][number] = in_blocks(field) if view in LOW_FLOWS else field
     for number, draw in enumerate(draws):
         if (same := first[draw.start, draw.crop]) != number:
             for array in arrays.values():

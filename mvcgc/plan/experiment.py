@@ -127,13 +127,20 @@ class Experiment:
 class Row:
     """One line of a table for one seed: a name, what it is, and what its stages run with.
 
-    ``paper`` names the line of the paper's table to print beside it.
+    ``paper`` names the line of the paper's table to print beside it, ``view`` whose figures it shows where a
+    column names none: one of the evaluated views, or ``both``; None for all of them.
     """
 
     name: str
     experiment: Experiment
     resources: Resources
     paper: str | None = None
+    view: str | None = None
+
+    def __post_init__(self) -> None:
+        views = self.experiment.evaluated_views
+        if self.view not in (None, *views, *(["both"] if len(views) > 1 else [])):
+            raise UserError(f"view={self.view}: the row evaluates {_listed(views)}")
 
     @property
     def seed(self) -> int:

@@ -190,10 +190,13 @@ def _recipes(
     tasks: tuple[Downstream, ...],
     datasets: tuple[tuple[int, str], ...],
 ) -> tuple[Recipe, ...]:
+    # Who only measures speed needs no weights, and who evaluates nothing wants those of pre-training.
+    pretrained = not datasets or set(tasks) != {Downstream.efficiency}
+
     def stages() -> Iterator[Recipe]:
-        if has_init:
+        if pretrained and has_init:
             yield from (Recipe(init_name(view), Group.init, (view,)) for view in views)
-        if has_cross:
+        if pretrained and has_cross:
             yield Recipe("cross", Group.cross, views)
         for index, name in datasets:
             for task in tasks:

@@ -35,7 +35,7 @@ _CONVERTER.register_structure_hook(Scalar, lambda value, _: value)  # JSON gives
 class Column:
     """A column of a table: a headline metric of a stage.
 
-    A ``metric`` without a view, as ``top1``, is that of all the views that a row evaluates.
+    A ``metric`` without a view, as ``top1``, is that of the row's view, or of all that it evaluates.
     ``paper`` names the paper's column to print beside it; ``better`` is "higher" or "lower".
     """
 
@@ -79,7 +79,7 @@ class StageRecord:
 class RowRecord:
     """A row for one seed: ``stages`` are ids by name, ``changes`` the parts that are not the base's.
 
-    ``params`` is the short list of scalars that names the row.
+    ``params`` is the short list of scalars that names the row; ``view`` is `Row`'s.
     """
 
     name: str
@@ -88,6 +88,7 @@ class RowRecord:
     params: dict[str, Scalar]
     changes: dict[str, Any]
     stages: dict[str, str]
+    view: str | None = None
 
 
 @dataclass(frozen=True)
@@ -219,6 +220,7 @@ def _row_record(planned: PlannedRow, base: dict[str, Any], plain_part: ByContent
         params=describe(row.experiment),
         changes={key: part for key, part in parts.items() if part != base[key]},
         stages={name: stage.id for name, stage in planned.stages.items()},
+        view=row.view,
     )
 
 

@@ -81,7 +81,7 @@ class _Stages:
         if stage is None:
             return Trial(row.seed, State.MISSING, None, "")
         found = self.state(stage)
-        value = _figure(found.done.metrics, column.metric) if found.done else None
+        value = _figure(found.done.metrics, column.metric, row.view) if found.done else None
         return Trial(row.seed, self._outlook(stage), value, self.record.stages[stage].fingerprint)
 
     def _outlook(self, stage: str) -> State:
@@ -127,10 +127,12 @@ class _Stages:
         return sorted({commit for commit in found if commit})
 
 
-def _figure(metrics: Mapping[str, float], name: str) -> float | None:
-    """The metric; one that names no view is that of all views that were evaluated, two or one."""
+def _figure(metrics: Mapping[str, float], name: str, view: str | None) -> float | None:
+    """The metric; one that names no view is that of ``view``, else of all that were evaluated, two or one."""
     if name in metrics:
         return metrics[name]
+    if view is not None:
+        return metrics.get(f"{name}_{view}")
     of_views = {metric: value for metric, value in metrics.items() if metric.startswith(f"{name}_")}
     return of_views.get(f"{name}_both", next(iter(of_views.values())) if len(of_views) == 1 else None)
 

@@ -18,7 +18,7 @@ LINES = [
     ("xyzzy=1", "there is no key xyzzy: see python -m mvcgc.run --cfg job for all keys"),
     ("method=mvcg", "method=mvcg: choose one of mvcgc, "),
     ("scale=ucf102", "scale=ucf102: choose one of ucf101, "),
-    ("sweeps=ablation_los", "sweeps=ablation_los: choose one of ablation_loss, ablation_mv_resolution"),
+    ("sweeps=ablation_los", "sweeps=ablation_los: choose one of ablation_loss, ablation_k, "),
     ("hydra/launcher=locla", "hydra/launcher=locla: choose one of local, plan"),
     ("method=3", "method=3: choose one of "),
     ("views=[rgb,mv]", "views=[rgb,mv]: choose one of rgb_mv, "),

@@ -1,5 +1,6 @@
 """From jobs to the rows of tables."""
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from hydra.core.global_hydra import GlobalHydra
 from mvcgc.config import Composer, Jobs, TableRequest
 from mvcgc.errors import UserError
 from mvcgc.positives import Mining, Variant
+from mvcgc.stages.spec import Downstream
 from mvcgc.tables import check_paper, paper_table
 
 
@@ -111,23 +113,24 @@ def test_the_resolution_ablation(composed: Composer, scale: str) -> None:
     assert min(full, middle, small) >= 32  # what the networks take at least
     motions = [row.experiment.motion for row in found.rows]
     assert [(motion.cell, motion.size) for motion in motions] == [
-        (8, full),
-        (16, full),
-        (32, full),
-        (8, middle),
-        (8, small),
+        (cell, size) for size in (full, middle, small) for cell in (8, 16, 32, 64)
     ]
     assert found.spec.baseline == found.rows[0].name == f"cell 8 px, input {full} px"
     assert_paper_agrees(found)
 
 
-def test_the_cost_of_testing(composed: Composer) -> None:
-    found = table(composed, "sweeps=table1 scale=ucf101")
+@pytest.mark.parametrize("scale", ["demo", "ucf101"])
+def test_the_cost_of_testing(composed: Composer, scale: str) -> None:
+    found = table(composed, f"sweeps=table1 scale={scale}")
     stored = [row.experiment.evaluated_views for row in found.rows]
     assert stored == [["rgb", "mv"], ["rgb", "flow"], ["rgb", "flow_dis"], ["rgb", "mv_coviar"]]
     assert {row.experiment.method.variant for row in found.rows} == {Variant.mvcgc}
-    assert {column.stage for column in found.spec.columns} == {"efficiency/ucf101", "finetune/ucf101"}
+    assert {column.stage for column in found.spec.columns} == {f"efficiency/{scale}", f"finetune/{scale}"}
     assert [column.better for column in found.spec.columns] == [*4 * ["lower"], "higher"]
+    # In the demo nothing is trained on TV-L1: a second for the two clips of a sample.
+    both, alone = [Downstream.finetune, Downstream.efficiency], [Downstream.efficiency]
+    tasks = [row.experiment.downstream.tasks for row in found.rows]
+    assert tasks == [both, alone if scale == "demo" else both, both, both]
     assert_paper_agrees(found)
 
 
@@ -139,6 +142,54 @@ def test_speed_has_columns_of_its_own(composed: Composer) -> None:
         ("total_s", "lower"),
         ("storage_gb", "lower"),
     ]
+
+
+@pytest.mark.parametrize("scale", ["demo", "ucf101", "k400"])
+@pytest.mark.parametrize(
+    ("sweep", "figures"),
+    [
+        ("table2", {"linear_top1": [65.0, 66.8, 51.3, 63.4, 73.1, 73.8]}),
+        (
+            "table3",
+            {"retrieval_r1": [33.1, 51.8, 53.8, 58.6, 60.8, 48.4, 60.0, 61.4, 59.7, 57.7, None, None]},
+        ),
+        ("table4", {"ucf_full": [81.4, 82.0, 87.3, 87.4], "hmdb_linear": [39.1, 41.1, 40.2, 41.0]}),
+        ("table5", {"r1@UCF101": [53.3, 60.8, 55.9, 66.1], "r10@HMDB51": [53.5, 61.3, 57.9, 60.7]}),
+        ("ablation_k", {"linear_top1": [None, 71.5, 73.1, 72.7, 71.5, 71.3]}),
+    ],
+)
+def test_the_papers_rows(
+    composed: Composer, sweep: str, figures: dict[str, list[float | None]], scale: str
+) -> None:
+    found = table(composed, f"sweeps={sweep} scale={scale}")
+    assert_paper_agrees(found)
+    reference = paper_table(found.spec.paper_table)
+    for column, expected in figures.items():
+        pretrained = "@UCF101" if sweep == "table4" else ""
+        published = reference.figures(f"{column}{pretrained}")
+        assert [published[row.paper] if row.paper else None for row in found.rows] == expected
+    flow = "flow_dis" if scale == "demo" else "flow"
+    named = {view for row in found.rows for view in row.experiment.views}
+    assert named <= {"rgb", "mv", "mv_coviar", flow, f"{flow}_low"}
+    datasets = {"demo": ["demo", "demo_large"]}.get(scale, ["ucf101", "hmdb51"])
+    if sweep in ("table4", "table5"):
+        assert all([d.name for d in row.experiment.evaluated_datasets] == datasets for row in found.rows)
+        assert {column.stage.partition("/")[2] for column in found.spec.columns} == {*datasets}
+    if sweep == "table4":
+        assert {c.paper.partition("@")[2] for c in found.spec.columns} == {
+            "K400" if scale == "k400" else "UCF101"
+        }
+
+
+def test_a_row_shows_a_view_that_it_evaluates(composed: Composer) -> None:
+    rows = table(composed, "sweeps=table4").rows
+    assert [row.view for row in rows] == ["rgb", "rgb", "both", "both"]
+    # RGB alone is the same experiment as both: a column of it, not another fine-tuning.
+    assert rows[0].experiment.downstream is rows[2].experiment.downstream
+    with pytest.raises(UserError, match=re.escape("view=mv: the row evaluates [rgb]")):
+        dataclasses.replace(
+            rows[0], experiment=composed.compose(["views=rgb", "method=init"]).experiment, view="mv"
+        )
 
 
 def test_columns_follow_the_dataset(composed: Composer) -> None:

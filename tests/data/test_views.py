@@ -79,13 +79,13 @@ def test_vectors_of_the_video_encoded_again(video: tuple[Path, VideoInfo]) -> No
             np.testing.assert_array_equal(arrays["mv_coviar"][number], expected)
 
 
-@pytest.mark.parametrize("side", [24, 25])
-def test_low_flow_has_one_value_for_four_pixels(video: tuple[Path, VideoInfo], side: int) -> None:
+@pytest.mark.parametrize(("view", "side"), [("flow", 24), ("flow_dis", 24), ("flow_dis", 25)])
+def test_low_flow_has_one_value_for_four_pixels(video: tuple[Path, VideoInfo], view: str, side: int) -> None:
     pytest.importorskip("cv2")
     motion = MotionConfig(8, side)
     fine, low = (
-        read(video, DRAWS[:1], view, motion=motion)[view][0].astype(np.float32)
-        for view in ("flow", "flow_low")
+        read(video, DRAWS[:1], name, motion=motion)[name][0].astype(np.float32)
+        for name in (view, f"{view}_low")
     )
     for y in range(0, side, 2):
         for x in range(0, side, 2):
@@ -195,7 +195,7 @@ def test_codecs_without_vectors_are_matched_where_permitted(tmp_path: Path) -> N
     [
         (
             ["rgb", "depth"],
-            r"views=\['rgb', 'depth'\]: no view 'depth'; choose from rgb, mv, mv_coviar, flow, flow_low",
+            r"views=\['rgb', 'depth'\]: no view 'depth'; choose from rgb, mv, mv_coviar, flow, flow_dis",
         ),
         ([], r"views=\[\]: name one or more"),
         (["mv", "mv"], "name one or more different views"),

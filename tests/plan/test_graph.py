@@ -88,6 +88,19 @@ class TestStagesOfARow:
         assert len({stage.fingerprint for stage in measured}) == 2
         assert all(stage is measured[0] for stage in measured[:4])
         assert (measured[0].parents, measured[0].kind, measured[0].cost.clip_epochs) == ({}, "efficiency", 0)
+        assert len(graph.stages) == 2  # nothing is trained for it
+
+    def test_pretraining_is_for_whoever_evaluates_it_or_nothing(self) -> None:
+        both = make_row(downstream__tasks=[Downstream.finetune, Downstream.efficiency])
+        assert set(names(make_graph([both]))) == ALL - {"linear/tiny", "retrieve/tiny"} | {
+            "finetune/tiny",
+            "efficiency/tiny",
+        }
+        nothing = make_row(downstream__tasks=[])
+        unlabelled = make_graph(
+            [make_row(downstream__tasks=[Downstream.efficiency])], tiny=make_manifest(classes=0)
+        )
+        assert set(names(make_graph([nothing]))) == set(names(unlabelled)) == {"init/rgb", "init/mv", "cross"}
 
     def test_parents_come_before_children(self) -> None:
         graph = make_graph([make_row(seed=seed, method__k=k) for seed in (0, 1) for k in (1, 5)])

@@ -280,19 +280,23 @@ class TestOrigin:
 
 
 @pytest.mark.parametrize(
-    ("figures", "shown"),
+    ("figures", "view", "shown"),
     [
-        ({"top1_rgb": 1.0, "top1_mv": 2.0, "top1_both": 3.0, "top5_both": 9.0}, 3.0),
-        ({"top1_mv": 2.0, "top5_mv": 9.0}, 2.0),
-        ({"top5_mv": 9.0}, None),
+        ({"top1_rgb": 1.0, "top1_mv": 2.0, "top1_both": 3.0, "top5_both": 9.0}, None, 3.0),
+        ({"top1_rgb": 1.0, "top1_mv": 2.0, "top1_both": 3.0}, "mv", 2.0),
+        ({"top1_rgb": 1.0, "top1_mv": 2.0, "top1_both": 3.0}, "both", 3.0),
+        ({"top1": 5.0, "top1_rgb": 1.0}, "rgb", 5.0),
+        ({"top1_mv": 2.0}, "rgb", None),
+        ({"top1_mv": 2.0, "top5_mv": 9.0}, None, 2.0),
+        ({"top5_mv": 9.0}, None, None),
     ],
 )
-def test_a_metric_without_a_view_is_that_of_all_evaluated(
-    sweep: FakeSweep, figures: dict[str, float], shown: float | None
+def test_a_metric_without_a_view_is_that_of_the_row_or_of_all_evaluated(
+    sweep: FakeSweep, figures: dict[str, float], view: str | None, shown: float | None
 ) -> None:
     sweep.columns = [Column("linear/demo", "top1", "Top-1")]
     sweep.baseline = sweep.paper_table = None
-    row = sweep.row("CMC", 0)
+    row = sweep.row("CMC", 0, view=view)
     sweep.finish(row.stages["linear/demo"], **figures)
     sweep.write()
     assert table_of(sweep.root, sweep.record).lines[0].cells[0].mean == shown
