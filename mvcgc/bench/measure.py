@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from mvcgc.identity import write_atomic
+from mvcgc.stages.provenance import processor
 
 _GPU_EVERY_S = 0.2
 
@@ -48,7 +49,7 @@ def machine() -> Machine:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     return Machine(
-        cpu=_cpu(),
+        cpu=processor(),
         cores=len(os.sched_getaffinity(0)),
         memory_gb=round(memory / 2**30, 1),
         gpus=[torch.cuda.get_device_name(number) for number in range(count)],
@@ -57,15 +58,6 @@ def machine() -> Machine:
         torch=torch.__version__,
         load=round(os.getloadavg()[0], 1),
     )
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    named = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return named[0] if named else platform.machine()
 
 
 @dataclass(frozen=True)

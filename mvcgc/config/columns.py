@@ -6,6 +6,12 @@ from mvcgc.plan import Column, Experiment
 from mvcgc.stages.spec import Downstream
 
 _METRICS = {Downstream.linear: "top1", Downstream.finetune: "top1", Downstream.retrieve: "r1"}
+_COSTS = {
+    "preprocess_s": "Pre-processing (s)",
+    "inference_ms": "Inference (ms)",
+    "total_s": "Total (s)",
+    "storage_gb": "Storage (GB)",
+}
 _LABELS = {
     Downstream.linear: "Linear top-1",
     Downstream.finetune: "Fine-tuned top-1",
@@ -26,6 +32,10 @@ def _evaluated(experiment: Experiment) -> Iterator[Column]:
     for dataset in datasets:
         where = f" {dataset}" if len(datasets) > 1 else ""
         for task in experiment.downstream.tasks:
+            if task is Downstream.efficiency:
+                for metric, label in _COSTS.items():
+                    yield Column(f"{task.value}/{dataset}", metric, f"{label}{where}", better="lower")
+                continue
             for view in views:
                 yield Column(
                     f"{task.value}/{dataset}", f"{_METRICS[task]}_{view}", f"{_LABELS[task]}{where} {view}"

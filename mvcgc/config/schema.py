@@ -35,9 +35,9 @@ class SweepConfig:
 
     ``baseline`` names the row that differences are taken to; ``paper_table`` is the paper's table to print
     beside. What the tables take from the scale: ``motion_sizes`` are the sides of the motion network's input
-    for the ablation of resolution, ``flow`` the view that stands for optical flow, ``pair`` the two datasets
-    that are tested on (``downstream=pair_<scale>``), ``pretrained`` the dataset whose rows of the paper's
-    table 4 stand beside.
+    for the ablation of resolution, ``flow`` the view that stands for optical flow, ``tvl1`` the tasks for
+    TV-L1 in table 1, ``pair`` the two datasets that are tested on (``downstream=pair_<scale>``),
+    ``pretrained`` the dataset whose rows of the paper's table 4 stand beside.
     """
 
     title: str = ""
@@ -48,6 +48,7 @@ class SweepConfig:
     rows: list[RowConfig] = field(default_factory=list)
     motion_sizes: list[int] = field(default_factory=list)
     flow: str = "flow"
+    tvl1: list[str] = field(default_factory=list)
     pair: list[str] = field(default_factory=list)
     pretrained: str = ""
 

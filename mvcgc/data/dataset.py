@@ -22,7 +22,7 @@ from mvcgc.data.sampling import (
     ten_crops,
     windows,
 )
-from mvcgc.data.views import check_views, read_views
+from mvcgc.data.views import ViewArrays, check_views, read_views
 from mvcgc.video import VideoError
 
 
@@ -94,6 +94,11 @@ class Source:
             )
         except (VideoError, OSError) as error:
             return Unread(video.path, " ".join(str(error).split()))
+        return self.sample(index, draws, arrays)
+
+    def sample(self, index: int, draws: Sequence[Sequence[Draw]], arrays: ViewArrays) -> Sample:
+        """The sample of what was read, for ``draws`` [rows][N] in turn, of the video at ``index``."""
+        video = self.video(index)
         head = (len(draws), len(draws[0]))
         number = self.ids[index]
         return Sample(
@@ -153,15 +158,17 @@ class WindowDataset(Dataset[Sample | Unread]):
         """The number of clips of an item."""
         return len(item[1]) * self._crops
 
-    def __getitem__(self, key: tuple[int, tuple[int, ...]]) -> Sample | Unread:
-        """The clips of one item."""
-        index, starts = key
+    def draws(self, item: tuple[int, tuple[int, ...]]) -> list[list[Draw]]:
+        """What the rows of an item show, [rows][1]."""
+        index, starts = item
         info = self.source.video(index).info
         if self._crops == 1:
-            draws = [centre_crop(info.width, info.height, start) for start in starts]
-        else:
-            draws = [draw for start in starts for draw in ten_crops(info.width, info.height, start)]
-        return self.source.read(index, [[draw] for draw in draws])
+            return [[centre_crop(info.width, info.height, start)] for start in starts]
+        return [[draw] for start in starts for draw in ten_crops(info.width, info.height, start)]
+
+    def __getitem__(self, key: tuple[int, tuple[int, ...]]) -> Sample | Unread:
+        """The clips of one item."""
+        return self.source.read(key[0], self.draws(key))
 
 
 class DrawDataset(Dataset[Sample | Unread]):

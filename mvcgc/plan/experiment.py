@@ -8,6 +8,7 @@ from mvcgc.data.views import check_views
 from mvcgc.errors import UserError
 from mvcgc.models.backbone import BackboneConfig
 from mvcgc.positives import MethodConfig, Variant
+from mvcgc.stages.efficiency_spec import EfficiencyConfig
 from mvcgc.stages.spec import Downstream, Runtime, TestConfig
 from mvcgc.train.optim import OptimConfig, OptimKind
 
@@ -25,7 +26,7 @@ class DownstreamConfig:
     """How the encoders are judged: each task on each dataset.
 
     Attributes:
-        tasks: linear probe, full fine-tuning, retrieval.
+        tasks: linear probe, full fine-tuning, retrieval; what speed and storage the test takes.
         datasets: by a key of the user's choice; none means the dataset of the pre-training.
         views: which views' encoders are judged; none means all.
         linear: the optimiser of the linear probe; the paper's by default.
@@ -34,6 +35,7 @@ class DownstreamConfig:
             linear.epochs no clip comes twice.
         dropout: of the features under the classifier of full fine-tuning (CoCLR).
         test: crops and windows.
+        efficiency: on how many videos speed is measured.
     """
 
     tasks: list[Downstream] = field(default_factory=lambda: [Downstream.linear, Downstream.retrieve])
@@ -44,6 +46,7 @@ class DownstreamConfig:
     draws: int = 100
     dropout: float = 0.9
     test: TestConfig = field(default_factory=TestConfig)
+    efficiency: EfficiencyConfig = field(default_factory=EfficiencyConfig)
 
     def __post_init__(self) -> None:
         if self.draws < 1:
@@ -65,6 +68,7 @@ class Resources:
     linear: Runtime = field(default_factory=Runtime)
     finetune: Runtime = field(default_factory=Runtime)
     retrieve: Runtime = field(default_factory=Runtime)
+    efficiency: Runtime = field(default_factory=Runtime)
 
 
 @dataclass

@@ -15,10 +15,10 @@ from mvcgc.identity import StageFolder, canonical_json, fingerprint_of_text, pla
 from mvcgc.plan.dataset import Dataset, Need, Needs
 from mvcgc.plan.experiment import Experiment, Row
 from mvcgc.plan.memo import ByContent
-from mvcgc.plan.recipe import Cost, Group, Recipe, recipes
+from mvcgc.plan.recipe import Cost, Group, Recipe, Spec, recipes
 from mvcgc.positives import Variant
 from mvcgc.stages import CODE_VERSION
-from mvcgc.stages.spec import EvaluateSpec, PretrainSpec, Runtime, StageConfig
+from mvcgc.stages.spec import Runtime, StageConfig
 from mvcgc.train.optim import ScheduleKind
 
 
@@ -52,7 +52,7 @@ class Stage:
         return CODE_VERSION[self.kind]
 
     @property
-    def spec(self) -> PretrainSpec | EvaluateSpec:
+    def spec(self) -> Spec:
         """What the stage is told."""
         return self.recipe.spec(self.recipe.parts(self.experiment))
 
@@ -206,7 +206,7 @@ class _Builder:
                 self._texts[key] = self._spec_json(recipe.spec(parts))
         return self._texts[key]
 
-    def _spec_json(self, spec: PretrainSpec | EvaluateSpec) -> str:
+    def _spec_json(self, spec: Spec) -> str:
         """``canonical_json(semantic(plain(spec)))``, put together from its parts: rows share most of them."""
         parts = self._parts.get(type(spec))
         if parts is None:
@@ -238,12 +238,16 @@ def _check(stage: Stage) -> None:
         raise UserError(f"method.variant=uber: it learns from labels and {stage.dataset.name} has none")
     if optim is not None:
         optim.micro_batch(stage.runtime.ranks)
+    if stage.group is Group.efficiency and stage.runtime.ranks > 1:
+        raise UserError(
+            f"resources.efficiency.ranks={stage.runtime.ranks}: videos are measured one by one, use 1"
+        )
     dataset = stage.dataset
     if dataset.manifest is None:
         return
     if stage.cost.clips == 0:
         dataset.manifest.require([], "training")
-    if stage.kind == "evaluate" and dataset.test_videos == 0:
+    if stage.kind != "pretrain" and dataset.test_videos == 0:
         dataset.manifest.require([], "test")
     if optim is not None:
         check_batch(optim.batch_size, stage.cost.clips, "optim.batch_size")

@@ -13,6 +13,7 @@ from typing import Any
 from mvcgc.data.prepare import DatasetConfig
 from mvcgc.plan.experiment import Experiment
 from mvcgc.positives import MethodConfig, Variant, trained_views
+from mvcgc.stages.efficiency_spec import EfficiencySpec
 from mvcgc.stages.spec import Downstream, EvaluateSpec, PretrainSpec
 from mvcgc.train.optim import OptimConfig
 
@@ -25,16 +26,33 @@ class Group(Enum):
     linear = "linear"
     finetune = "finetune"
     retrieve = "retrieve"
+    efficiency = "efficiency"
 
     @property
     def kind(self) -> str:
         """The program that runs it: a key of CODE_VERSION."""
-        return "pretrain" if self is Group.init or self is Group.cross else "evaluate"
+        match self:
+            case Group.init | Group.cross:
+                return "pretrain"
+            case Group.linear | Group.finetune | Group.retrieve:
+                return "evaluate"
+            case Group.efficiency:
+                return "efficiency"
 
     @property
     def optim_key(self) -> str:
         """Where its optimiser stands in the configuration."""
         return self.value if self.kind == "pretrain" else f"downstream.{self.value}"
+
+
+Spec = PretrainSpec | EvaluateSpec | EfficiencySpec
+"""What a stage may be told."""
+
+_SPECS: dict[str, type[Spec]] = {
+    "pretrain": PretrainSpec,
+    "evaluate": EvaluateSpec,
+    "efficiency": EfficiencySpec,
+}
 
 
 @dataclass(frozen=True)
@@ -73,7 +91,7 @@ class Recipe:
         return experiment.dataset if self.dataset < 0 else experiment.evaluated_datasets[self.dataset]
 
     def optim_of(self, experiment: Experiment) -> OptimConfig | None:
-        """How the stage is optimised; None for retrieval, which trains nothing."""
+        """How the stage is optimised; None where nothing is trained."""
         match self.group:
             case Group.init:
                 return experiment.init
@@ -83,7 +101,7 @@ class Recipe:
                 return experiment.downstream.linear
             case Group.finetune:
                 return experiment.downstream.finetune
-            case Group.retrieve:
+            case Group.retrieve | Group.efficiency:
                 return None
 
     def parts(self, experiment: Experiment) -> dict[str, Any]:
@@ -96,23 +114,27 @@ class Recipe:
             "dataset": self.dataset_of(experiment),
             "clip": experiment.clip,
             "motion": None if self.views == ("rgb",) else experiment.motion,
-            "augment": experiment.augment,
             "backbone": experiment.backbone,
-            "optim": self.optim_of(experiment),
-            "seed": experiment.seed,
         }
+        downstream = experiment.downstream
+        if self.group is Group.efficiency:
+            return {**parts, "test": downstream.test, "sample": downstream.efficiency}
+        parts["augment"] = experiment.augment
+        parts["optim"] = self.optim_of(experiment)
+        parts["seed"] = experiment.seed
         if self.group.kind == "pretrain":
-            parts["method"] = self._method(experiment.method)
-        else:
-            parts["task"] = Downstream(self.group.value)
-            parts["test"] = experiment.downstream.test
-            parts["draws"] = experiment.downstream.draws if self.group is Group.linear else None
-            parts["dropout"] = experiment.downstream.dropout if self.group is Group.finetune else None
-        return parts
+            return {**parts, "method": self._method(experiment.method)}
+        return {
+            **parts,
+            "task": Downstream(self.group.value),
+            "test": downstream.test,
+            "draws": downstream.draws if self.group is Group.linear else None,
+            "dropout": downstream.dropout if self.group is Group.finetune else None,
+        }
 
-    def spec(self, parts: dict[str, Any]) -> PretrainSpec | EvaluateSpec:
+    def spec(self, parts: dict[str, Any]) -> Spec:
         """The specification of these `parts`. Raises UserError where they do not go together."""
-        return PretrainSpec(**parts) if self.group.kind == "pretrain" else EvaluateSpec(**parts)
+        return _SPECS[self.group.kind](**parts)
 
     def _method(self, method: MethodConfig) -> MethodConfig:
         if self.group is Group.cross:
@@ -123,6 +145,8 @@ class Recipe:
         """(view, name of the stage that gives its encoder)."""
         if self.group is Group.init or (self.group is Group.cross and not experiment.has_init):
             return []
+        if self.group is Group.efficiency:
+            return []  # weights do not change speed
         from_cross = self.group is not Group.cross and experiment.has_cross
         return [(view, "cross" if from_cross else init_name(view)) for view in self.views]
 
@@ -166,10 +190,13 @@ def _recipes(
     tasks: tuple[Downstream, ...],
     datasets: tuple[tuple[int, str], ...],
 ) -> tuple[Recipe, ...]:
+    # Who only measures speed needs no weights, and who evaluates nothing wants those of pre-training.
+    pretrained = not datasets or set(tasks) != {Downstream.efficiency}
+
     def stages() -> Iterator[Recipe]:
-        if has_init:
+        if pretrained and has_init:
             yield from (Recipe(init_name(view), Group.init, (view,)) for view in views)
-        if has_cross:
+        if pretrained and has_cross:
             yield Recipe("cross", Group.cross, views)
         for index, name in datasets:
             for task in tasks:

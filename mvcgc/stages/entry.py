@@ -12,6 +12,7 @@ from mvcgc.identity import StageDamaged, StageFolder
 from mvcgc.journal import JournalWriter, Status, attempts
 from mvcgc.stages import CODE_VERSION, peers, provenance
 from mvcgc.stages.context import NoStageJournal, Result, StageContext
+from mvcgc.stages.efficiency_spec import EfficiencySpec
 from mvcgc.stages.spec import EvaluateSpec, PretrainSpec, StageConfig, read_spec
 from mvcgc.train import Interrupted, StopFlag
 
@@ -104,6 +105,10 @@ def _work(config: StageConfig, folder: StageFolder) -> tuple[Any, Callable[[Stag
         from mvcgc.stages import pretrain
 
         return read_spec(config, PretrainSpec, folder), pretrain.run
+    if config.kind == "efficiency":
+        from mvcgc.stages import efficiency
+
+        return read_spec(config, EfficiencySpec, folder), efficiency.run
     from mvcgc.stages import evaluate
 
     return read_spec(config, EvaluateSpec, folder), evaluate.run

@@ -33,6 +33,7 @@ def record(folder: StageFolder, attempt: int, device: torch.device) -> dict[str,
             "started_ms": time.time_ns() // 1_000_000,
             "command": sys.orig_argv,
             "ranks": places,
+            "machine": machine(device),
             "code": {"version": mvcgc.__version__, **code},
             "python": platform.python_version(),
             "platform": platform.platform(),
@@ -63,7 +64,23 @@ def describe(device: torch.device) -> str:
     """The device in words."""
     if device.type == "cuda":
         return f"{torch.cuda.get_device_name(device)}, CUDA {torch.version.cuda}"
-    return f"{platform.machine()} CPU, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
+    return f"{processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
+
+
+def machine(device: torch.device) -> str:
+    """What a speed depends on, in words without the machine's name: its processors, and its GPU if used."""
+    devices = [torch.device("cpu"), *([device] if device.type == "cuda" else [])]
+    return "; ".join(map(describe, devices))
+
+
+def processor() -> str:
+    """The model of this machine's processors."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    named = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.machine()
 
 
 def code_state(package: Path) -> dict[str, str | None]:

@@ -81,6 +81,7 @@ class Downstream(Enum):
     linear = "linear"
     finetune = "finetune"
     retrieve = "retrieve"
+    efficiency = "efficiency"
 
 
 @dataclass
@@ -130,6 +131,7 @@ class EvaluateSpec:
     seed: int
 
     def __post_init__(self) -> None:
+        assert self.task is not Downstream.efficiency, "it has a specification of its own"
         check_clip(self.views, self.clip, self.motion)
         for key, needed in (
             ("optim", self.task is not Downstream.retrieve),

@@ -11,6 +11,7 @@ from pathlib import Path
 from mvcgc.errors import UserError
 from mvcgc.plan import Column, RowRecord, StageState, State, SweepRecord, stage_state
 from mvcgc.tables.differences import with_differences
+from mvcgc.tables.machines import TIMED, machine_notes, machine_of
 from mvcgc.tables.mixture import mixtures
 from mvcgc.tables.model import Cell, Line, Note, Table, Trial
 from mvcgc.tables.outcomes import Outcomes, is_share_of_videos, outcomes
@@ -30,7 +31,8 @@ def table_of(root: Path, record: SweepRecord) -> Table:
     if spec.baseline is not None and spec.baseline not in rows:
         raise UserError(f"baseline={spec.baseline!r}: {record.name} has the rows {'; '.join(rows)}")
     stages = _Stages(root, record)
-    marks, notes = mixtures(record, rows)
+    machines = stages.machines()
+    marks, notes = mixtures(record, rows, machines)
     lines = [
         Line(name, _cells(stages, spec.columns, trials), baseline=name == spec.baseline, marks=marks[name])
         for name, trials in rows.items()
@@ -47,7 +49,13 @@ def table_of(root: Path, record: SweepRecord) -> Table:
         seeds=tuple(sorted({row.seed for row in record.rows})),
         baseline=spec.baseline,
         paper_title=paper_table(spec.paper_table).title if spec.paper_table else None,
-        notes=(*notes, *unbounded, *stages.failures(), *_commit_notes(commits)),
+        notes=(
+            *notes,
+            *unbounded,
+            *machine_notes(machines, record.stages),
+            *stages.failures(),
+            *_commit_notes(commits),
+        ),
         command=_command(record.command),
         commit=", ".join(commits),
         code=_code_versions(record),
@@ -120,6 +128,14 @@ class _Stages:
         """When the last stage finished; None if none did."""
         done = [self.state(stage).done for stage in self.record.stages]
         return max((found.finished_ms for found in done if found), default=None)
+
+    def machines(self) -> dict[str, str]:
+        """By the ids of the finished stages whose figures are times: where these were taken."""
+        return {
+            key: machine_of(stage.folder(self.root).provenance)
+            for key, stage in self.record.stages.items()
+            if stage.kind == TIMED and self.state(key).done
+        }
 
     def commits(self) -> list[str]:
         """The commits at which the finished stages were computed, each with "+" if it had changes."""

@@ -1,4 +1,4 @@
-"""What a table may not mix without saying so: datasets, versions of the code, scales of training."""
+"""What a table may not mix without saying so: datasets, versions of the code, scales, machines of times."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,14 +15,15 @@ _FIXED_OF_METHOD = ("tau", "queue", "momentum", "dim")
 
 
 def mixtures(
-    record: SweepRecord, rows: Mapping[str, Sequence[RowRecord]]
+    record: SweepRecord, rows: Mapping[str, Sequence[RowRecord]], machines: Mapping[str, str]
 ) -> tuple[dict[str, tuple[str, ...]], list[Note]]:
     """Footnotes for rows that were not computed as most others were, and their marks by the rows' names.
 
     A row counts with all of its stages, so that a table of one dataset does not hide that encoders saw
-    others. What only some rows have is compared among these.
+    others. What only some rows have is compared among these. ``machines`` are those that times were taken on,
+    by the ids of the stages.
     """
-    facts = {name: _facts(record, trials) for name, trials in rows.items()}
+    facts = {name: _facts(record, trials, machines) for name, trials in rows.items()}
     deviating: dict[str, list[str]] = defaultdict(list)
     for what in dict.fromkeys(what for found in facts.values() for what in found):
         counts = Counter(value for found in facts.values() for value in sorted(found.get(what, ())))
@@ -44,7 +45,9 @@ def mixtures(
     return marks, notes
 
 
-def _facts(record: SweepRecord, trials: Sequence[RowRecord]) -> dict[str, set[str]]:
+def _facts(
+    record: SweepRecord, trials: Sequence[RowRecord], machines: Mapping[str, str]
+) -> dict[str, set[str]]:
     """All values that the seeds of a row have, by what they are values of."""
     facts: dict[str, set[str]] = defaultdict(set)
     for row in trials:
@@ -52,6 +55,8 @@ def _facts(record: SweepRecord, trials: Sequence[RowRecord]) -> dict[str, set[st
             stage = record.stages[key]
             facts[f"The digest of the data of {name}"].add(stage.dataset_digest[:12])
             facts[f"The code version of {name}"].add(str(stage.code_version))
+            if key in machines:
+                facts[f"The machine of {name}"].add(machines[key])
         experiment = record.config(row)
         for part in _FIXED:
             for key, value in _leaves(part, experiment.get(part)):

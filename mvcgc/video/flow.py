@@ -34,13 +34,13 @@ def flow(rgb: UInt8[np.ndarray, "T H W 3"], method: FlowMethod) -> Float32[np.nd
     """
     if len(rgb) < 2:
         raise ValueError(f"optical flow needs two frames, not {len(rgb)}")
-    cv2, estimator = _estimator(method)
+    cv2, estimate = estimator(method)
     grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in rgb]
-    fields = [estimator.calc(a, b, None) for a, b in pairwise(grey)]
+    fields = [estimate.calc(a, b, None) for a, b in pairwise(grey)]
     return np.stack([fields[0], *fields])
 
 
-def _estimator(method: FlowMethod) -> tuple[Any, Any]:
+def estimator(method: FlowMethod) -> tuple[Any, Any]:
     """OpenCV and the estimator, single-threaded: one core per loader worker."""
     try:
         import cv2

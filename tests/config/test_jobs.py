@@ -11,6 +11,7 @@ from hydra.core.global_hydra import GlobalHydra
 from mvcgc.config import Composer, Jobs, TableRequest
 from mvcgc.errors import UserError
 from mvcgc.positives import Mining, Variant
+from mvcgc.stages.spec import Downstream
 from mvcgc.tables import check_paper, paper_table
 
 
@@ -116,6 +117,31 @@ def test_the_resolution_ablation(composed: Composer, scale: str) -> None:
     ]
     assert found.spec.baseline == found.rows[0].name == f"cell 8 px, input {full} px"
     assert_paper_agrees(found)
+
+
+@pytest.mark.parametrize("scale", ["demo", "ucf101"])
+def test_the_cost_of_testing(composed: Composer, scale: str) -> None:
+    found = table(composed, f"sweeps=table1 scale={scale}")
+    stored = [row.experiment.evaluated_views for row in found.rows]
+    assert stored == [["rgb", "mv"], ["rgb", "flow"], ["rgb", "flow_dis"], ["rgb", "mv_coviar"]]
+    assert {row.experiment.method.variant for row in found.rows} == {Variant.mvcgc}
+    assert {column.stage for column in found.spec.columns} == {f"efficiency/{scale}", f"finetune/{scale}"}
+    assert [column.better for column in found.spec.columns] == [*4 * ["lower"], "higher"]
+    # In the demo nothing is trained on TV-L1: a second for the two clips of a sample.
+    both, alone = [Downstream.finetune, Downstream.efficiency], [Downstream.efficiency]
+    tasks = [row.experiment.downstream.tasks for row in found.rows]
+    assert tasks == [both, alone if scale == "demo" else both, both, both]
+    assert_paper_agrees(found)
+
+
+def test_speed_has_columns_of_its_own(composed: Composer) -> None:
+    found = table(composed, "downstream.tasks=[efficiency]", single=True)
+    assert [(column.metric, column.better) for column in found.spec.columns] == [
+        ("preprocess_s", "lower"),
+        ("inference_ms", "lower"),
+        ("total_s", "lower"),
+        ("storage_gb", "lower"),
+    ]
 
 
 @pytest.mark.parametrize("scale", ["demo", "ucf101", "k400"])

@@ -75,6 +75,33 @@ class TestStagesOfARow:
         assert set(names(graph)) == {"init/rgb", "init/mv", "cross"}
         assert graph.notes == ["tiny has no classes: nothing is evaluated on it"]
 
+    def test_speed_is_measured_without_weights_and_once_for_all_that_look_alike(self) -> None:
+        tasks = [Downstream.efficiency]
+        rows = [
+            make_row(f"{seed} {k}", seed=seed, method__k=k, downstream__tasks=tasks)
+            for seed in (0, 1)
+            for k in (1, 5)
+        ]
+        rows.append(make_row("flow", views=["rgb", "flow_dis"], downstream__tasks=tasks))
+        graph = make_graph(rows)
+        measured = [planned.stages["efficiency/tiny"] for planned in graph.rows]
+        assert len({stage.fingerprint for stage in measured}) == 2
+        assert all(stage is measured[0] for stage in measured[:4])
+        assert (measured[0].parents, measured[0].kind, measured[0].cost.clip_epochs) == ({}, "efficiency", 0)
+        assert len(graph.stages) == 2  # nothing is trained for it
+
+    def test_pretraining_is_for_whoever_evaluates_it_or_nothing(self) -> None:
+        both = make_row(downstream__tasks=[Downstream.finetune, Downstream.efficiency])
+        assert set(names(make_graph([both]))) == ALL - {"linear/tiny", "retrieve/tiny"} | {
+            "finetune/tiny",
+            "efficiency/tiny",
+        }
+        nothing = make_row(downstream__tasks=[])
+        unlabelled = make_graph(
+            [make_row(downstream__tasks=[Downstream.efficiency])], tiny=make_manifest(classes=0)
+        )
+        assert set(names(make_graph([nothing]))) == set(names(unlabelled)) == {"init/rgb", "init/mv", "cross"}
+
     def test_parents_come_before_children(self) -> None:
         graph = make_graph([make_row(seed=seed, method__k=k) for seed in (0, 1) for k in (1, 5)])
         seen: set[str] = set()
@@ -193,7 +220,7 @@ def changeable() -> Iterator[str]:
     for path, _ in leaves(experiment):
         if path.split(".")[0] in COMPONENTS:
             yield path
-    for name in ("linear", "finetune", "test"):
+    for name in ("linear", "finetune", "test", "efficiency"):
         for path, _ in leaves(getattr(experiment.downstream, name)):
             yield f"downstream.{name}.{path}"
     yield from ("downstream.draws", "downstream.dropout")
@@ -318,6 +345,13 @@ class TestRefusals:
     def test_of_ranks_that_cannot_share_a_batch(self) -> None:
         with pytest.raises(UserError, match=r"init\.batch_size=8 .* 3 ranks"):
             make_graph([make_row(resources=Resources(init=Runtime(ranks=3)))])
+
+    def test_of_ranks_that_would_measure_each_other(self) -> None:
+        row = make_row(
+            resources=Resources(efficiency=Runtime(ranks=2)), downstream__tasks=[Downstream.efficiency]
+        )
+        with pytest.raises(UserError, match=r"resources\.efficiency\.ranks=2: .* use 1"):
+            make_graph([row])
 
     @pytest.mark.parametrize(
         ("without", "message"),

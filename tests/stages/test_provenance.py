@@ -1,10 +1,13 @@
 """What is written of code and packages."""
 
+import os
+import socket
 import subprocess
 from importlib import metadata
 from pathlib import Path
 
 import pytest
+import torch
 
 from mvcgc.stages import provenance
 
@@ -46,6 +49,13 @@ def test_without_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert provenance.code_state(tmp_path) == {"commit": None, "diff": None}
     monkeypatch.setenv("PATH", str(tmp_path))
     assert provenance.code_state(tmp_path) == {"commit": None, "diff": None}
+
+
+def test_a_machine_is_named_by_what_speed_depends_on() -> None:
+    said = provenance.machine(torch.device("cpu"))
+    assert said == f"{provenance.processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
+    assert provenance.processor() in Path("/proc/cpuinfo").read_text()
+    assert socket.gethostname() not in said
 
 
 def test_packages_are_those_that_are_installed() -> None:

@@ -1,5 +1,6 @@
 """From records and DONE.json to facts."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -283,6 +284,47 @@ class TestMixtures:
         table = table_of(tmp_path, record)
         assert [line.marks for line in table.lines] == [(), (), ("a",)]
         assert table.notes[0].text.startswith(f"{next(iter(change)).replace('__', '.')} is ")
+
+
+class TestMachines:
+    """Rows whose stage of retrieval is taken for one that measures times."""
+
+    def measured(self, sweep: FakeSweep, name: str, machine: str | None) -> None:
+        row = sweep.row(name, len(sweep.rows), cross=False)
+        stage = row.stages["retrieve/demo"]
+        sweep.stages[stage] = dataclasses.replace(sweep.stages[stage], kind="efficiency")
+        sweep.finish(stage, r1_rgb=1.0)
+        content = {"attempts": [{"machine": "an old one"}, {"machine": machine} if machine else {}]}
+        sweep.folder(stage).provenance.write_text(json.dumps(content))
+
+    def test_the_one_that_times_were_taken_on_is_named(self, sweep: FakeSweep) -> None:
+        for name in ("Init.", "CMC"):
+            self.measured(sweep, name, "Xeon, 2 cores, 1 threads")
+        table = table_of(sweep.root, sweep.record)
+        (note,) = table.notes
+        assert "Times of retrieve/demo: " in note.text
+        assert "measured on Xeon, 2 cores, 1 threads." in note.text
+        assert all(line.marks == () for line in table.lines)
+
+    def test_a_row_of_another_one_is_marked(self, sweep: FakeSweep) -> None:
+        for name, machine in (("Init.", "Xeon"), ("CMC", "Xeon"), ("Other", "EPYC"), ("Lost", None)):
+            self.measured(sweep, name, machine)
+        table = table_of(sweep.root, sweep.record)
+        texts = {note.mark: note.text for note in table.notes}
+        told = {
+            name: [texts[mark] for mark in line_of(table, name).marks] for name in ("CMC", "Other", "Lost")
+        }
+        assert told == {
+            "CMC": [],
+            "Other": ["The machine of retrieve/demo is EPYC; in other rows it is Xeon."],
+            "Lost": ["The machine of retrieve/demo is an unknown machine; in other rows it is Xeon."],
+        }
+        assert "measured on EPYC and on Xeon and on an unknown machine" in texts[""]
+
+    def test_nothing_is_said_of_what_is_not_finished(self, sweep: FakeSweep) -> None:
+        stage = sweep.row("Init.", 0).stages["retrieve/demo"]
+        sweep.stages[stage] = dataclasses.replace(sweep.stages[stage], kind="efficiency")
+        assert table_of(sweep.root, sweep.record).notes == ()
 
 
 class TestOrigin:
