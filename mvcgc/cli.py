@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mvcgc import follow, inventory, run
-from mvcgc.bench import decode, decode_report, training
-from mvcgc.bench.launch import compare
+from mvcgc.bench import commands
 from mvcgc.collect import collect, ui, watch
 from mvcgc.config import Config, compose
 from mvcgc.console import exit_code_of
@@ -28,45 +27,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="mvcgc", description=__doc__)
     parser.add_argument("--root", help=f"folder of all runs (default: ${ROOT_VARIABLE}, else {Config.root})")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    verbs = parser.add_subparsers(metavar="COMMAND", required=True)
 
-    plan = _add(commands, "plan", _plan, "what a run would do, why, and what it costs; runs nothing")
+    plan = _add(verbs, "plan", _plan, "what a run would do, why, and what it costs; runs nothing")
     plan.add_argument("-m", "--multirun", action="store_true", help="as with python -m mvcgc.run")
     plan.add_argument(
         "--why", metavar="STAGE", help="in which fields STAGE differs from the nearest finished one"
     )
     _take_overrides(plan)
 
-    status = _add(commands, "status", _status, "how far each stage of a sweep is")
+    status = _add(verbs, "status", _status, "how far each stage of a sweep is")
     status.add_argument("sweep", nargs="?", metavar="SWEEP", help="name or id (default: the newest)")
     status.add_argument("--watch", action="store_true", help="go on until nothing of it runs, or Ctrl-C")
 
-    logs = _add(commands, "logs", _logs, "what a stage has printed, on all its ranks")
+    logs = _add(verbs, "logs", _logs, "what a stage has printed, on all its ranks")
     logs.add_argument("stage", metavar="STAGE", help="its name, id (as in the plan) or fingerprint")
     logs.add_argument("-f", "--follow", action="store_true", help="go on until the stage has ended")
 
     cancel = _add(
-        commands,
+        verbs,
         "cancel",
         _cancel,
         "stop a sweep or a stage, but nothing that another sweep needs; checkpoints are saved",
     )
     cancel.add_argument("target", metavar="SWEEP|STAGE", nargs="?", help="default: the newest sweep")
 
-    gather = _add(commands, "collect", _collect, "bring journals and tables to MLflow")
+    gather = _add(verbs, "collect", _collect, "bring journals and tables to MLflow")
     gather.add_argument("--rebuild", action="store_true", help="make MLflow's runs anew")
     gather.add_argument("--watch", action="store_true", help="go on until Ctrl-C")
     _take_overrides(gather)
 
-    tables = _add(commands, "tables", _tables, "write and print tables, as far as their stages are finished")
+    tables = _add(verbs, "tables", _tables, "write and print tables, as far as their stages are finished")
     tables.add_argument("sweep", nargs="?", metavar="SWEEP", help="name or id (default: the newest of each)")
 
-    show = _add(commands, "ui", _ui, "open MLflow on the runs and keep it up to date")
+    show = _add(verbs, "ui", _ui, "open MLflow on the runs and keep it up to date")
     show.add_argument("--port", type=int, default=5000)
     show.add_argument("--socket", type=Path, help="listen on this Unix socket instead of a port")
     _take_overrides(show)
 
-    data = commands.add_parser("data", help="index datasets, make the demo's videos")
+    data = verbs.add_parser("data", help="index datasets, make the demo's videos")
     steps = data.add_subparsers(metavar="STEP", required=True)
     _take_overrides(
         _add(steps, "scan", _data_scan, "index the datasets of a configuration and report refused files")
@@ -74,40 +73,19 @@ def _parser() -> argparse.ArgumentParser:
     _take_overrides(_add(steps, "make-demo", _data_make_demo, "make the demo's videos"))
     _add(steps, "report", _data_report, "the reports of all scanned datasets again")
 
-    bench = commands.add_parser("bench", help="measure ourselves")
+    bench = verbs.add_parser("bench", help="measure ourselves")
     subjects = bench.add_subparsers(metavar="SUBJECT", required=True)
-    launch = _add(subjects, "launch", _bench_launch, "our SLURM launcher beside Hydra's own, on trivial jobs")
-    launch.add_argument("--json", action="store_true", help="print one line of JSON")
-    launch.add_argument("--jobs", type=int, default=6, help="how many (default: %(default)s)")
-    launch.add_argument(
-        "--rounds", type=int, default=3, help="take the best of so many (default: %(default)s)"
-    )
-    launch.add_argument("--partition", help="where to (default: the cluster's own)")
-    reading = _add(
-        subjects, "decode", _bench_decode, "RGB and motion vectors from files, beside other readers"
-    )
-    reading.add_argument("--files", nargs="+", type=Path, default=[], help="video files (default: made ones)")
-    reading.add_argument("--json", action="store_true", help="print one line of JSON")
-    reading.add_argument("--rounds", type=int, default=5, help="medians of so many (default: %(default)s)")
-    reading.add_argument(
-        "--memory",
-        type=int,
-        default=5000,
-        metavar="CLIPS",
-        help="watch the memory over so many (default: %(default)s)",
-    )
-    reading.add_argument("--out", type=Path, metavar="DIR", help="write decode.json, .md and .png there")
-    training.add_to(subjects)
+    commands.add_to(subjects)
     return parser
 
 
 def _add(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]",
     name: str,
     function: Callable[[argparse.Namespace], int | None],
     text: str,
 ) -> argparse.ArgumentParser:
-    added = commands.add_parser(name, help=text, description=text)
+    added = verbs.add_parser(name, help=text, description=text)
     added.set_defaults(command=function)
     return added
 
@@ -174,20 +152,6 @@ def _data_make_demo(parsed: argparse.Namespace) -> None:
 
 def _data_report(_: argparse.Namespace) -> None:
     inventory.report_all(_root())
-
-
-def _bench_launch(parsed: argparse.Namespace) -> None:
-    compared = compare(parsed.jobs, parsed.partition, parsed.rounds)
-    print(compared.json() if parsed.json else compared.text())
-
-
-def _bench_decode(parsed: argparse.Namespace) -> None:
-    report = decode.run(parsed.files, parsed.rounds, parsed.memory)
-    if parsed.out is not None:
-        parsed.out.mkdir(parents=True, exist_ok=True)
-        report.write(parsed.out)
-        decode_report.chart(report.figures, parsed.out / "decode.png")
-    print(report.json() if parsed.json else report.text())
 
 
 def _root() -> Path:

@@ -23,6 +23,7 @@ from mvcgc.launch.slurm.preview import is_for_slurm, scripts
 from mvcgc.launch.slurm.queue import QueueUnavailable
 from mvcgc.launch.slurm.request import resized
 from mvcgc.launch.slurm.snapshot import snapshot
+from mvcgc.plots import check_plots, write_plots
 from mvcgc.stages.provenance import code_state
 from mvcgc.tables import check_paper, print_table, write_tables
 
@@ -65,6 +66,7 @@ def carry_out(
     for table in tables:
         columns = [column.paper for column in table.spec.columns]
         check_paper(table.spec.paper_table, columns, [row.paper for row in table.rows])
+        check_plots(table.spec, table.rows)
     rows = resized([row for table in tables for row in table.rows], settings)
     root = Path(config.root)
     manifests = {need: _manifest(need, root, action) for need in plan.dataset_needs(rows)}
@@ -121,12 +123,14 @@ def _on_slurm(graph: plan.Graph, root: Path, settings: SlurmConfig, purpose: str
 
 
 def write_and_print(records: Sequence[plan.SweepRecord], root: Path, out: Path) -> None:
-    """Write the tables of sweeps below ``out``, as far as their stages have come, and print them."""
+    """Write tables and plots of sweeps below ``out``, as far as their stages have come; print the tables."""
     console = Console() if sys.stdout.isatty() else Console(width=LOG_WIDTH)
     for record in records:
         written = write_tables(root, record, out)
         print_table(written.table, console)
-        print(f"written to {', '.join(str(path) for path in written.paths)}\n")
+        drawn = write_plots(root, record, written.table, out)
+        print(f"written to {', '.join(str(path) for path in (*written.paths, *drawn.paths))}")
+        print(*drawn.missing, sep="\n")
 
 
 def _show_plan(graph: plan.Graph, root: Path, settings: SlurmConfig) -> None:

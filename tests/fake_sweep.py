@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mvcgc.identity import StageFolder, sha256_of
-from mvcgc.plan import Column, RowRecord, StageRecord, SweepRecord, TableSpec, write_record
+from mvcgc.plan import Column, PlotSpec, RowRecord, StageRecord, SweepRecord, TableSpec, write_record
 
 CREATED_MS = 1_760_000_000_000
 DIGEST = "d1" * 32
@@ -32,6 +32,7 @@ class FakeSweep:
             Column("linear/demo", "top1_rgb", "Linear rgb", "linear_top1"),
         ]
     )
+    plots: list[PlotSpec] = field(default_factory=list)
     created_ms: int = CREATED_MS
     suffix: str = "0000"
     rows: list[RowRecord] = field(default_factory=list)
@@ -91,7 +92,7 @@ class FakeSweep:
             commit="0123456789abcdef0123456789abcdef01234567",
             dirty=False,
             version="0.1.0",
-            table=TableSpec(self.baseline, self.paper_table, self.columns),
+            table=TableSpec(self.baseline, self.paper_table, self.columns, self.plots),
             base={"views": ["rgb", "mv"], "cross": {"lr": 0.001, "epochs": 10}, "method": {"k": 5}},
             rows=self.rows,
             stages=self.stages,

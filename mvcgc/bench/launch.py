@@ -10,8 +10,19 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from mvcgc.bench import measure
 from mvcgc.errors import UserError
 from mvcgc.launch.slurm import queue
+
+_LABELS = {
+    "per_job_s": "submission, per job",
+    "submitted_s": "until all are submitted",
+    "total_s": "until all have ended",
+}
+_ARRAY = (
+    "Hydra's launcher sends one array of tasks; ours a job for every stage, which others can wait for, and "
+    "writes each one's configuration, provenance and lock."
+)
 
 
 @dataclass(frozen=True)
@@ -26,39 +37,16 @@ class Timing:
     total_s: float
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Both launchers on the same number of jobs, which wait for nothing; each the best of ``rounds``."""
+def run(jobs: int, partition: str | None, rounds: int) -> measure.Report:
+    """Both launchers in turns on so many jobs, which wait for nothing; each the best of ``rounds``.
 
-    cluster: str
-    jobs: int
-    rounds: int
-    ours: Timing
-    stock: Timing
-
-    def json(self) -> str:
-        """On one line."""
-        return json.dumps(asdict(self))
-
-    def text(self) -> str:
-        """For people."""
-        lines = [f"{self.jobs} trivial jobs on {self.cluster}, the best of {self.rounds} rounds, in seconds"]
-        lines += [f"{'':24}{'ours':>8}{'stock':>8}"]
-        for label, name in (
-            ("submission, per job", "per_job_s"),
-            ("until all are submitted", "submitted_s"),
-            ("until all have ended", "total_s"),
-        ):
-            lines.append(f"{label:24}{getattr(self.ours, name):8.3f}{getattr(self.stock, name):8.3f}")
-        return "\n".join(lines)
-
-
-def compare(jobs: int, partition: str | None, rounds: int) -> Comparison:
-    """Run both in turns. Raises UserError where SLURM cannot be asked, or a launcher fails."""
+    Raises UserError where SLURM cannot be asked, or a launcher fails.
+    """
     try:
         cluster = queue.cluster_name()
     except queue.QueueUnavailable as error:
         raise UserError(f"bench launch: {error}; slurm/local-cluster up starts a cluster here") from error
+    here = measure.machine()
     # Jobs and this process must both see the folder: the current one is as good a guess as sbatch's own.
     folder = Path(tempfile.mkdtemp(prefix=".bench-launch-", dir=Path.cwd()))
     try:
@@ -68,7 +56,16 @@ def compare(jobs: int, partition: str | None, rounds: int) -> Comparison:
             stock.append(_stock(folder / f"stock{number}", jobs, partition))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return Comparison(cluster, jobs, rounds, _best(ours), _best(stock))
+    best = {"ours": asdict(_best(ours)), "stock": asdict(_best(stock))}
+    what = f"{jobs} trivial jobs on {cluster}, the best of {rounds} rounds, in seconds. {_ARRAY}"
+    rows = [[label, best["ours"][name], best["stock"][name]] for label, name in _LABELS.items()]
+    return measure.Report(
+        "launch",
+        "Launching",
+        here,
+        {"cluster": cluster, "jobs": jobs, "rounds": rounds, **best},
+        [what, measure.table(["", "ours", "hydra-submitit-launcher"], rows)],
+    )
 
 
 def _best(timings: Sequence[Timing]) -> Timing:

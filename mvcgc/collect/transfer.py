@@ -12,10 +12,11 @@ from mvcgc.collect.sources import Facts, RowSource, Sources, journal_size, root_
 from mvcgc.collect.store import BATCH, KnownRun, Store
 from mvcgc.collect.view import RunView, StageFacts, samples_of, stage_view, sweep_view
 from mvcgc.journal import Folded, read
-from mvcgc.plan import State
+from mvcgc.plan import State, SweepRecord
 
 LOG_TAIL_BYTES = 200_000
 _TABLES = ("md", "html", "csv", "tex")
+_PLOTS = ("png", "svg")
 
 
 @dataclass
@@ -153,7 +154,7 @@ class Transfer:
     def _sweeps(self) -> None:
         for records in self._sources.sweeps.values():
             newest = records[-1]
-            tables = self._tables(newest.scale, newest.name)
+            tables = self._tables(newest)
             markdown = tables.get("table.md", b"").decode().partition("\n## Fingerprints")[0]
             rows = [self._facts.view(s) for s in self._sources.rows.values() if s.record.id == newest.id]
             view = sweep_view(self._name, newest, records[0].created_ms + 1, rows, markdown or None)
@@ -161,10 +162,14 @@ class Transfer:
             self._describe(view, None, view.uid)
             self._attach(tables, view.uid, view.uid)
 
-    def _tables(self, scale: str, sweep: str) -> dict[str, bytes]:
+    def _tables(self, record: SweepRecord) -> dict[str, bytes]:
+        """The written tables and plots of a sweep."""
         if self._results is None:
             return {}
-        paths = {f"table.{suffix}": self._results / scale / f"{sweep}.{suffix}" for suffix in _TABLES}
+        folder = self._results / record.scale
+        paths = {f"table.{suffix}": folder / f"{record.name}.{suffix}" for suffix in _TABLES}
+        files = [f"{plot.name}.{suffix}" for plot in record.table.plots for suffix in _PLOTS]
+        paths |= {file: folder / f"{record.name}.{file}" for file in files}
         return {name: path.read_bytes() for name, path in paths.items() if path.is_file()}
 
 

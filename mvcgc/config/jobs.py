@@ -6,7 +6,7 @@ give the same rows.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mvcgc.config.columns import default_columns
 from mvcgc.config.compose import Composer, Setting
@@ -101,7 +101,7 @@ class Jobs:
         config = self._composer.compose(job)
         spec = config.sweep.table
         if not spec.columns:
-            spec = TableSpec(spec.baseline, spec.paper_table, default_columns(config.experiment))
+            spec = replace(spec, columns=default_columns(config.experiment))
         return TableRequest(name, config.sweep.title or f"Comparison on {config.dataset.name}", scale, spec)
 
     def _sweep_rows(self, job: Sequence[str], sweep: str) -> list[Row]:

@@ -10,7 +10,7 @@ from mvcgc.collect.config import TrackingConfig
 from mvcgc.data.prepare import DatasetConfig
 from mvcgc.data.sampling import AugmentConfig, ClipConfig, MotionConfig
 from mvcgc.models.backbone import BackboneConfig
-from mvcgc.plan import Column, DownstreamConfig, Experiment, Resources, TableSpec
+from mvcgc.plan import Column, DownstreamConfig, Experiment, PlotSpec, Resources, TableSpec
 from mvcgc.positives import MethodConfig
 from mvcgc.train.optim import OptimConfig
 
@@ -31,7 +31,7 @@ class RowConfig:
 
 @dataclass
 class SweepConfig:
-    """What a file in ``sweeps/`` says: the table, its rows, its columns.
+    """What a file in ``sweeps/`` says: the table, its rows, its columns, its plots.
 
     ``baseline`` names the row that differences are taken to; ``paper_table`` is the paper's table to print
     beside. What the tables take from the scale: ``motion_sizes`` are the sides of the motion network's input
@@ -44,6 +44,7 @@ class SweepConfig:
     baseline: str | None = None
     paper_table: str | None = None
     columns: list[Column] = field(default_factory=list)
+    plots: list[PlotSpec] = field(default_factory=list)
     rows: list[RowConfig] = field(default_factory=list)
     motion_sizes: list[int] = field(default_factory=list)
     flow: str = "flow"
@@ -53,8 +54,8 @@ class SweepConfig:
 
     @property
     def table(self) -> TableSpec:
-        """What the table's columns show."""
-        return TableSpec(self.baseline, self.paper_table, self.columns)
+        """What the table's columns and plots show."""
+        return TableSpec(self.baseline, self.paper_table, self.columns, self.plots)
 
 
 @dataclass

@@ -9,6 +9,7 @@ from mvcgc.plan import ongoing
 from mvcgc.plan.dataset import Dataset, Need, dataset_needs, manifests_folder
 from mvcgc.plan.experiment import DownstreamConfig, Experiment, Resources, Row
 from mvcgc.plan.graph import Graph, PlannedRow, Stage, build
+from mvcgc.plan.plot import PlotKind, PlotSpec
 from mvcgc.plan.recipe import Cost, Group
 from mvcgc.plan.record import (
     Column,
@@ -43,6 +44,8 @@ __all__ = [
     "Need",
     "Origin",
     "PlannedRow",
+    "PlotKind",
+    "PlotSpec",
     "Resources",
     "Row",
     "RowRecord",

@@ -22,6 +22,7 @@ from mvcgc.identity import StageFolder, plain, write_atomic
 from mvcgc.plan.experiment import Experiment
 from mvcgc.plan.graph import PlannedRow, Stage
 from mvcgc.plan.memo import ByContent
+from mvcgc.plan.plot import PlotSpec
 from mvcgc.positives import Variant
 
 FORMAT = 1
@@ -52,11 +53,12 @@ class Column:
 
 @dataclass
 class TableSpec:
-    """The table of a sweep: the row to compare with, the paper's table, columns."""
+    """The table of a sweep: the row to compare with, the paper's table, columns, and the plots beside it."""
 
     baseline: str | None = None
     paper_table: str | None = None
     columns: list[Column] = field(default_factory=list)
+    plots: list[PlotSpec] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,7 @@ def write_record(root: Path, record: SweepRecord) -> Path:
     """Publish a record; returns its file."""
     path = records_folder(root) / f"{record.id}.json"
     head = {key: value for key, value in vars(record).items() if key not in ("table", "rows", "stages")}
-    head = {"format": FORMAT, **head, "table": asdict(record.table)}
+    head = {"format": FORMAT, **head, "table": plain(record.table)}
     # A line per part, row and stage, for whoever looks into it; a large sweep has tens of megabytes of them.
     lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in head.items()]
     rows = ",\n".join(json.dumps(vars(row)) for row in record.rows)

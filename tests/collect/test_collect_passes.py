@@ -16,6 +16,7 @@ from mvcgc.collect.deliver import Collector
 from mvcgc.collect.store import KnownRun, Store
 from mvcgc.collect.view import RunView, Sample
 from mvcgc.lock import Lock
+from mvcgc.plan import PlotKind, PlotSpec
 
 MVCGC = "MVCGC (k=5), seed 0"
 
@@ -128,6 +129,23 @@ class TestView:
         (folder / "ablation_loss.html").write_text("<p>changed")
         collect(root, tracking, results=tmp_path / "results")
         assert one(uri, "table of ablation_loss").artifacts["table.html"] == b"<p>changed"
+
+    def test_plots_that_the_sweep_asks_for_are_attached(
+        self, sweep: FakeSweep, root: Path, tracking: TrackingConfig, uri: str, tmp_path: Path
+    ) -> None:
+        sweep.plots = [PlotSpec(PlotKind.curves, name="loss", stage="cross", y=["loss"])]
+        sweep.suffix = "0001"
+        sweep.write()
+        folder = tmp_path / "results" / "demo"
+        folder.mkdir(parents=True)
+        for name in ("ablation_loss.loss.png", "ablation_loss.loss.svg", "ablation_loss.other.png"):
+            (folder / name).write_bytes(name.encode())
+        collect(root, tracking, results=tmp_path / "results")
+        artifacts = one(uri, "table of ablation_loss").artifacts
+        assert artifacts == {
+            "loss.png": b"ablation_loss.loss.png",
+            "loss.svg": b"ablation_loss.loss.svg",
+        }
 
     def test_what_is_no_number_is_told_instead_of_drawn(
         self, sweep: FakeSweep, root: Path, tracking: TrackingConfig, uri: str

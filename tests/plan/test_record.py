@@ -11,6 +11,8 @@ from mvcgc.plan import (
     Column,
     Graph,
     Origin,
+    PlotKind,
+    PlotSpec,
     SweepRecord,
     TableSpec,
     list_records,
@@ -23,6 +25,7 @@ from mvcgc.positives import Variant
 
 ORIGIN = Origin("ablation", "Loss variants", "demo", ["python", "-m", "mvcgc.run"], "abc", True, "0.1.0")
 TABLE = TableSpec("Init.", "table3", [Column("retrieve/tiny", "r1_rgb", "R@1 rgb", paper="retrieval_r1")])
+TABLE.plots = [PlotSpec(PlotKind.against, x="method.k", y=["R@1 rgb"], rows=["k=1", "k=5"])]
 
 
 @pytest.fixture
@@ -46,6 +49,14 @@ def test_survives_the_disk(tmp_path: Path, record: SweepRecord) -> None:
     assert path == records_folder(tmp_path) / f"{record.id}.json"
     assert read_record(path) == record
     assert list_records(tmp_path) == [path]
+
+
+def test_one_written_before_there_were_plots_has_none(tmp_path: Path, record: SweepRecord) -> None:
+    path = write_record(tmp_path, record)
+    content = json.loads(path.read_text())
+    del content["table"]["plots"]
+    path.write_text(json.dumps(content))
+    assert read_record(path).table.plots == []
 
 
 def test_says_where_every_cell_comes_from(tmp_path: Path, graph: Graph, record: SweepRecord) -> None:

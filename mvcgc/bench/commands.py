@@ -1,19 +1,38 @@
-"""The command line of `mvcgc bench loader`, `train` and `scale`."""
+"""The command line of `mvcgc bench`."""
 
 import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from mvcgc.bench import loader, scale, train
+from mvcgc.bench import decode, decode_report, launch, loader, scale, train
 from mvcgc.bench.clips import Shape
 from mvcgc.bench.measure import Report
 from mvcgc.dist import Device
 from mvcgc.errors import UserError
 from mvcgc.models import MIN_FRAMES, MIN_SIDE, Arch
 
+_LEAST = {"rounds": 1, "jobs": 1, "frames": MIN_FRAMES, "size": MIN_SIDE, "batch": 2}
+
 
 def add_to(subjects: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Give ``mvcgc bench`` these subjects."""
+    """Give ``mvcgc bench`` its subjects."""
+    text = "our SLURM launcher beside Hydra's own, on trivial jobs"
+    launching = _add(subjects, "launch", _launch, text, ("rounds", 3), ("jobs", 6))
+    launching.add_argument("--partition", help="where to (default: the cluster's own)")
+
+    text = "RGB and motion vectors from files, beside other readers"
+    decoding = _add(subjects, "decode", _decode, text, ("rounds", 5))
+    decoding.add_argument(
+        "--files", nargs="+", type=Path, default=[], help="video files (default: made ones)"
+    )
+    decoding.add_argument(
+        "--memory",
+        type=int,
+        default=5000,
+        metavar="CLIPS",
+        help="watch the memory over so many (default: %(default)s)",
+    )
+
     text = "samples/s from files to augmented clips on the device, against workers"
     reading = _add(subjects, "loader", _loader, text, *_defaults(Shape(32, 128, 8), 3))
     reading.add_argument(
@@ -61,13 +80,23 @@ def _take_device(parser: argparse.ArgumentParser) -> None:
 
 
 def _tell(parsed: argparse.Namespace, function: Callable[[argparse.Namespace], Report]) -> None:
-    for key, least in (("rounds", 1), ("frames", MIN_FRAMES), ("size", MIN_SIDE), ("batch", 2)):
-        if getattr(parsed, key) < least:
+    for key, least in _LEAST.items():
+        if getattr(parsed, key, least) < least:
             raise UserError(f"--{key} {getattr(parsed, key)}: give at least {least}")
     report = function(parsed)
     print(report.json() if parsed.json else report.text())
     if parsed.out is not None:
         report.write(parsed.out)
+        if report.name == "decode":
+            decode_report.chart(report.figures, parsed.out / "decode.png")
+
+
+def _launch(parsed: argparse.Namespace) -> Report:
+    return launch.run(parsed.jobs, parsed.partition, parsed.rounds)
+
+
+def _decode(parsed: argparse.Namespace) -> Report:
+    return decode.run(parsed.files, parsed.rounds, parsed.memory)
 
 
 def _shape(parsed: argparse.Namespace) -> Shape:

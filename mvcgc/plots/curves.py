@@ -1,0 +1,117 @@
+"""Learning curves from the stages' journals: a line per row, its mean over the seeds with their deviation."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mvcgc.journal import Folded, read
+from mvcgc.plan import PlotSpec
+from mvcgc.plots.labels import spread
+from mvcgc.plots.source import Source, named, sentences
+from mvcgc.plots.style import DPI, INK, SMALL, lay_out, line_look, new_figure
+
+MOST_POINTS = 150
+"""A longer curve is averaged down to so many points: more would be a hatching."""
+_LINE_POINTS = SMALL * 1.3
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One row's: ``deviation`` is the seeds' sample standard deviation, zero for one seed; all float [N]."""
+
+    x: np.ndarray
+    mean: np.ndarray
+    deviation: np.ndarray
+    seeds: int
+
+
+def draw(source: Source, spec: PlotSpec) -> Figure | None:
+    """A panel per metric, one below the other; None if no row is finished."""
+    finished = source.stages(spec)
+    journals = {name: [read(folder.journal) for folder in found] for name, found in finished.folders.items()}
+    panels = [(metric, _curves(journals, metric, spec.x)) for metric in spec.y]
+    if not any(curves for _, curves in panels):
+        return None
+    several = any(curve.seeds > 1 for _, curves in panels for curve in curves.values())
+    caption = sentences(
+        source.about(),
+        f"{spec.stage}, {'mean and one sample standard deviation of the seeds' if several else 'one seed'}.",
+        *(_silent(metric, curves, journals) for metric, curves in panels),
+        finished.caption,
+    )
+    height = max(2.2, 0.19 * len(journals) + 0.5)
+    figure = new_figure(height * len(panels) + 1.1, source.title(spec), caption)
+    looks = {name: line_look(index) for index, name in enumerate(journals)}
+    panel_axes = figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0]
+    for axes, (metric, curves) in zip(panel_axes, panels, strict=True):
+        for name, curve in curves.items():
+            axes.plot(curve.x, curve.mean, **looks[name])
+            low, high = curve.mean - curve.deviation, curve.mean + curve.deviation
+            axes.fill_between(curve.x, low, high, color=looks[name]["color"], alpha=0.13, linewidth=0)
+        axes.set_ylabel(metric)
+        axes.margins(x=0)
+    panel_axes[-1].set_xlabel(spec.x)
+    lay_out(figure)
+    for axes, (_, curves) in zip(panel_axes, panels, strict=True):
+        _label(axes, curves, looks)
+    return figure
+
+
+def _curves(journals: dict[str, list[Folded]], metric: str, x: str) -> dict[str, Curve]:
+    curves = {name: curve_of(found, metric, x) for name, found in journals.items()}
+    return {name: curve for name, curve in curves.items() if curve is not None}
+
+
+def curve_of(journals: Sequence[Folded], metric: str, x: str) -> Curve | None:
+    """The mean of the journals that report the metric, at the steps that all of these report it at.
+
+    ``x`` is "step" or "epoch", which is a share of all steps times the journal's parameter ``epochs``.
+    """
+    telling = [journal for journal in journals if journal.points.get(metric)]
+    values = [{point.step: point.value for point in journal.points[metric]} for journal in telling]
+    steps = sorted(set.intersection(*map(set, values))) if values else []
+    if not steps:
+        return None
+    figures = np.array([[each[step] for step in steps] for each in values])
+    at = np.array(steps, dtype=float)
+    if x == "epoch":
+        at *= telling[0].params["epochs"] / telling[0].progress.total_steps
+    mean = figures.mean(axis=0)
+    deviation = figures.std(axis=0, ddof=1) if len(figures) > 1 else np.zeros_like(mean)
+    return Curve(_binned(at), _binned(mean), _binned(deviation), len(values))
+
+
+def _binned(values: np.ndarray) -> np.ndarray:
+    if len(values) <= MOST_POINTS:
+        return values
+    return np.array([part.mean() for part in np.array_split(values, MOST_POINTS)])
+
+
+def _silent(metric: str, curves: dict[str, Curve], journals: dict[str, list[Folded]]) -> str:
+    silent = [name for name in journals if name not in curves]
+    return f"No {metric}: {named(silent)}." if silent else ""
+
+
+def _label(axes: Axes, curves: dict[str, Curve], looks: dict[str, dict[str, Any]]) -> None:
+    """Each line's name to the right of its end, moved up or down where two would meet."""
+    ends = {}
+    for name, curve in curves.items():
+        finite = np.flatnonzero(np.isfinite(curve.mean))
+        if len(finite):
+            point = axes.transData.transform((curve.x[finite[-1]], curve.mean[finite[-1]]))
+            ends[name] = axes.transAxes.inverted().transform(point)
+    extent, scale = axes.get_window_extent(), 72 / DPI
+    width, height = extent.width * scale, extent.height * scale
+    places = spread([float(y) for _, y in ends.values()], _LINE_POINTS / height, 0.0, 1.0)
+    reach = 14 / width
+    for (name, (x, y)), place in zip(ends.items(), places, strict=True):
+        look: dict[str, Any] = {"transform": axes.transAxes, "clip_on": False, "solid_capstyle": "butt"}
+        axes.plot([x, 1.0, 1.0 + reach], [y, y, place], color=looks[name]["color"], linewidth=0.7, **look)
+        axes.plot([1.0 + reach, 1.0 + 2.2 * reach], [place, place], **looks[name], **look)
+        axes.text(
+            1.0 + 2.5 * reach, place, name, transform=axes.transAxes, va="center", fontsize=SMALL, color=INK
+        )
