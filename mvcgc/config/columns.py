@@ -36,6 +36,8 @@ def _evaluated(experiment: Experiment) -> Iterator[Column]:
                 for metric, label in _COSTS.items():
                     yield Column(f"{task.value}/{dataset}", metric, f"{label}{where}", better="lower")
                 continue
+            if task is Downstream.activation:
+                continue  # it is looked at, in a plot
             for view in views:
                 yield Column(
                     f"{task.value}/{dataset}", f"{_METRICS[task]}_{view}", f"{_LABELS[task]}{where} {view}"

@@ -7,7 +7,7 @@ machine.
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -237,9 +237,14 @@ def windows(frames_total: int, frames: int, most: int = 0) -> list[int]:
     assert frames_total >= frames, f"{frames_total} frames, a window takes {frames}; prepare refuses such"
     last = frames_total - frames
     starts = [*range(0, last, max(frames // 2, 1)), last]
-    if most == 0 or len(starts) <= most:
-        return starts
-    return [starts[(2 * i + 1) * len(starts) // (2 * most)] for i in range(most)]
+    return starts if most == 0 else spread(starts, most)
+
+
+def spread(items: Sequence[int], count: int) -> list[int]:
+    """``count`` of the items, or all of fewer, in their order and evenly spread over them."""
+    if len(items) <= count:
+        return list(items)
+    return [items[(2 * i + 1) * len(items) // (2 * count)] for i in range(count)]
 
 
 def centre_crop(width: int, height: int, start: int) -> Draw:

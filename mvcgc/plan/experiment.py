@@ -8,6 +8,7 @@ from mvcgc.data.views import check_views
 from mvcgc.errors import UserError
 from mvcgc.models.backbone import BackboneConfig
 from mvcgc.positives import MethodConfig, Variant
+from mvcgc.stages.activation_spec import ActivationConfig
 from mvcgc.stages.efficiency_spec import EfficiencyConfig
 from mvcgc.stages.spec import Downstream, Runtime, TestConfig
 from mvcgc.train.optim import OptimConfig, OptimKind
@@ -26,7 +27,8 @@ class DownstreamConfig:
     """How the encoders are judged: each task on each dataset.
 
     Attributes:
-        tasks: linear probe, full fine-tuning, retrieval; what speed and storage the test takes.
+        tasks: linear probe, full fine-tuning, retrieval; what speed and storage the test takes;
+            where in a video the linear probe sees its class.
         datasets: by a key of the user's choice; none means the dataset of the pre-training.
         views: which views' encoders are judged; none means all.
         linear: the optimiser of the linear probe; the paper's by default.
@@ -36,6 +38,7 @@ class DownstreamConfig:
         dropout: of the features under the classifier of full fine-tuning (CoCLR).
         test: crops and windows.
         efficiency: on how many videos speed is measured.
+        activation: which videos the activation is shown of.
     """
 
     tasks: list[Downstream] = field(default_factory=lambda: [Downstream.linear, Downstream.retrieve])
@@ -47,8 +50,12 @@ class DownstreamConfig:
     dropout: float = 0.9
     test: TestConfig = field(default_factory=TestConfig)
     efficiency: EfficiencyConfig = field(default_factory=EfficiencyConfig)
+    activation: ActivationConfig = field(default_factory=ActivationConfig)
 
     def __post_init__(self) -> None:
+        if Downstream.activation in self.tasks and Downstream.linear not in self.tasks:
+            tasks = _listed([task.value for task in self.tasks])
+            raise UserError(f"downstream.tasks={tasks}: activation is that of the linear probe, add linear")
         if self.draws < 1:
             raise UserError(
                 f"downstream.draws={self.draws}: the linear probe learns from one clip per video at least"
@@ -69,6 +76,7 @@ class Resources:
     finetune: Runtime = field(default_factory=Runtime)
     retrieve: Runtime = field(default_factory=Runtime)
     efficiency: Runtime = field(default_factory=Runtime)
+    activation: Runtime = field(default_factory=Runtime)
 
 
 @dataclass

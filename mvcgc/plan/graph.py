@@ -238,9 +238,9 @@ def _check(stage: Stage) -> None:
         raise UserError(f"method.variant=uber: it learns from labels and {stage.dataset.name} has none")
     if optim is not None:
         optim.micro_batch(stage.runtime.ranks)
-    if stage.group is Group.efficiency and stage.runtime.ranks > 1:
+    if stage.group in (Group.efficiency, Group.activation) and stage.runtime.ranks > 1:
         raise UserError(
-            f"resources.efficiency.ranks={stage.runtime.ranks}: videos are measured one by one, use 1"
+            f"resources.{stage.group.value}.ranks={stage.runtime.ranks}: its videos go one by one, use 1"
         )
     dataset = stage.dataset
     if dataset.manifest is None:

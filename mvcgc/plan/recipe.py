@@ -13,6 +13,7 @@ from typing import Any
 from mvcgc.data.prepare import DatasetConfig
 from mvcgc.plan.experiment import Experiment
 from mvcgc.positives import MethodConfig, Variant, trained_views
+from mvcgc.stages.activation_spec import ActivationSpec
 from mvcgc.stages.efficiency_spec import EfficiencySpec
 from mvcgc.stages.spec import Downstream, EvaluateSpec, PretrainSpec
 from mvcgc.train.optim import OptimConfig
@@ -27,6 +28,7 @@ class Group(Enum):
     finetune = "finetune"
     retrieve = "retrieve"
     efficiency = "efficiency"
+    activation = "activation"
 
     @property
     def kind(self) -> str:
@@ -38,6 +40,8 @@ class Group(Enum):
                 return "evaluate"
             case Group.efficiency:
                 return "efficiency"
+            case Group.activation:
+                return "activation"
 
     @property
     def optim_key(self) -> str:
@@ -45,13 +49,14 @@ class Group(Enum):
         return self.value if self.kind == "pretrain" else f"downstream.{self.value}"
 
 
-Spec = PretrainSpec | EvaluateSpec | EfficiencySpec
+Spec = PretrainSpec | EvaluateSpec | EfficiencySpec | ActivationSpec
 """What a stage may be told."""
 
 _SPECS: dict[str, type[Spec]] = {
     "pretrain": PretrainSpec,
     "evaluate": EvaluateSpec,
     "efficiency": EfficiencySpec,
+    "activation": ActivationSpec,
 }
 
 
@@ -101,7 +106,7 @@ class Recipe:
                 return experiment.downstream.linear
             case Group.finetune:
                 return experiment.downstream.finetune
-            case Group.retrieve | Group.efficiency:
+            case Group.retrieve | Group.efficiency | Group.activation:
                 return None
 
     def parts(self, experiment: Experiment) -> dict[str, Any]:
@@ -119,6 +124,8 @@ class Recipe:
         downstream = experiment.downstream
         if self.group is Group.efficiency:
             return {**parts, "test": downstream.test, "sample": downstream.efficiency}
+        if self.group is Group.activation:
+            return {**parts, "sample": downstream.activation}
         parts["augment"] = experiment.augment
         parts["optim"] = self.optim_of(experiment)
         parts["seed"] = experiment.seed
@@ -142,13 +149,16 @@ class Recipe:
         return _init_method(method.tau, method.queue, method.momentum, method.dim)
 
     def parents(self, experiment: Experiment) -> list[tuple[str, str]]:
-        """(view, name of the stage that gives its encoder)."""
+        """(view, name of the stage that gives its encoder); for activation also the linear probe."""
         if self.group is Group.init or (self.group is Group.cross and not experiment.has_init):
             return []
         if self.group is Group.efficiency:
             return []  # weights do not change speed
         from_cross = self.group is not Group.cross and experiment.has_cross
-        return [(view, "cross" if from_cross else init_name(view)) for view in self.views]
+        encoders = [(view, "cross" if from_cross else init_name(view)) for view in self.views]
+        if self.group is not Group.activation:
+            return encoders
+        return [*encoders, ("linear", f"linear/{self.dataset_of(experiment).name}")]
 
     def cost(self, experiment: Experiment, clips: int) -> Cost:
         """What the stage trains, with ``clips`` videos in its training set."""
@@ -199,7 +209,7 @@ def _recipes(
         if pretrained and has_cross:
             yield Recipe("cross", Group.cross, views)
         for index, name in datasets:
-            for task in tasks:
+            for task in sorted(tasks, key=lambda task: task is Downstream.activation):  # after linear
                 yield Recipe(f"{task.value}/{name}", Group(task.value), evaluated, index)
 
     return tuple(stages())

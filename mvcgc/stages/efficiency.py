@@ -26,6 +26,7 @@ from pathlib import Path
 import torch
 
 from mvcgc.data.manifest import Manifest, Video
+from mvcgc.data.sampling import spread
 from mvcgc.data.views import VIEW_CHANNELS
 from mvcgc.identity import write_atomic
 from mvcgc.models.backbone import build_backbone
@@ -92,13 +93,6 @@ def run(context: StageContext, spec: EfficiencySpec) -> Result:
     content = {"machine": machine(context.dist.device), "videos": [asdict(one) for one in measured]}
     write_atomic(context.folder.path / MEASURED, json.dumps(content, indent=2) + "\n")
     return Result([MEASURED], metrics)
-
-
-def spread(ids: Sequence[int], count: int) -> list[int]:
-    """``count`` of ``ids``, or all of fewer, in their order and evenly spread over them."""
-    if len(ids) <= count:
-        return list(ids)
-    return [ids[(2 * i + 1) * len(ids) // (2 * count)] for i in range(count)]
 
 
 def _params(spec: EfficiencySpec) -> dict[str, str | int | float | bool | None]:

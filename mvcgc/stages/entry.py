@@ -11,6 +11,7 @@ from mvcgc.errors import UserError
 from mvcgc.identity import StageDamaged, StageFolder
 from mvcgc.journal import JournalWriter, Status, attempts
 from mvcgc.stages import CODE_VERSION, peers, provenance
+from mvcgc.stages.activation_spec import ActivationSpec
 from mvcgc.stages.context import NoStageJournal, Result, StageContext
 from mvcgc.stages.efficiency_spec import EfficiencySpec
 from mvcgc.stages.spec import EvaluateSpec, PretrainSpec, StageConfig, read_spec
@@ -109,6 +110,10 @@ def _work(config: StageConfig, folder: StageFolder) -> tuple[Any, Callable[[Stag
         from mvcgc.stages import efficiency
 
         return read_spec(config, EfficiencySpec, folder), efficiency.run
+    if config.kind == "activation":
+        from mvcgc.stages import activation
+
+        return read_spec(config, ActivationSpec, folder), activation.run
     from mvcgc.stages import evaluate
 
     return read_spec(config, EvaluateSpec, folder), evaluate.run

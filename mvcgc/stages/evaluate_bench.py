@@ -11,7 +11,8 @@ from mvcgc.data.manifest import Manifest
 from mvcgc.data.sampling import MotionConfig
 from mvcgc.data.views import VIEW_CHANNELS
 from mvcgc.errors import UserError
-from mvcgc.models.backbone import Backbone, build_backbone
+from mvcgc.identity import StageFolder
+from mvcgc.models.backbone import Backbone, BackboneConfig, build_backbone
 from mvcgc.models.encoder import pool_map
 from mvcgc.models.layers import lay_out
 from mvcgc.stages.context import StageContext
@@ -100,19 +101,24 @@ class Bench:
 
     def backbone(self, view: str) -> Backbone:
         """The view's pre-trained backbone, on the device, in evaluation mode."""
-        path = self.context.parents[view].path / encoder_file(view)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        prefix = "backbone."
-        backbone = build_backbone(self.spec.backbone, VIEW_CHANNELS[view])
-        backbone.load_state_dict(
-            {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-        )
-        lay_out(backbone.to(self.context.dist.device))
-        return backbone.eval()
+        parent, device = self.context.parents[view], self.context.dist.device
+        return load_backbone(parent, self.spec.backbone, view, device)
 
     def backbones(self) -> dict[str, Backbone]:
         """Those of all views."""
         return {view: self.backbone(view) for view in self.spec.views}
+
+
+def load_backbone(parent: StageFolder, config: BackboneConfig, view: str, device: torch.device) -> Backbone:
+    """The backbone that a pre-training stage has left of a view, on ``device``, in evaluation mode."""
+    state = torch.load(parent.path / encoder_file(view), map_location="cpu", weights_only=True)
+    prefix = "backbone."
+    backbone = build_backbone(config, VIEW_CHANNELS[view])
+    backbone.load_state_dict(
+        {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+    )
+    lay_out(backbone.to(device))
+    return backbone.eval()
 
 
 def embed(backbones: Mapping[str, Backbone]) -> Compute:

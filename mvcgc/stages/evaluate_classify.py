@@ -34,6 +34,11 @@ Network = Callable[[Tensor], Tensor]
 """From clips [B, C, T, H, W] of a view to logits [B, classes]."""
 
 
+def probe_file(view: str) -> Path:
+    """Where the linear probe leaves what it has trained for a view, within its folder."""
+    return Path(f"probe_{view}.pt")
+
+
 def linear(bench: Bench) -> Result:
     """Train a linear probe per view on cached features of the backbone, then classify the test videos."""
     spec, context = bench.spec, bench.context
@@ -59,7 +64,7 @@ def linear(bench: Bench) -> Result:
         logits = {view: probes[view](value.to(context.dist.device)) for view, value in held.items()}
     validated = {view: _probabilities(value).cpu() for view, value in logits.items()}
     tested = collect(context, course.part("test"), test, _classify(networks))
-    states = {Path(f"probe_{view}.pt"): probe.state_dict() for view, probe in probes.items()}
+    states = {probe_file(view): probe.state_dict() for view, probe in probes.items()}
     result = _conclude(bench, course, tested, validated, states)
     forget(context, shown, watched, test)
     return result

@@ -82,6 +82,7 @@ class Downstream(Enum):
     finetune = "finetune"
     retrieve = "retrieve"
     efficiency = "efficiency"
+    activation = "activation"
 
 
 @dataclass
@@ -131,7 +132,8 @@ class EvaluateSpec:
     seed: int
 
     def __post_init__(self) -> None:
-        assert self.task is not Downstream.efficiency, "it has a specification of its own"
+        own = (Downstream.efficiency, Downstream.activation)
+        assert self.task not in own, f"{self.task.value} has a specification of its own"
         check_clip(self.views, self.clip, self.motion)
         for key, needed in (
             ("optim", self.task is not Downstream.retrieve),

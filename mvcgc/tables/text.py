@@ -1,5 +1,6 @@
 """The words and numbers of a table, the same in every format: which decimals, which signs, which legend."""
 
+import math
 import time
 from collections.abc import Sequence
 
@@ -21,14 +22,23 @@ LEGEND = {
 }
 
 
-def decimals(table: Table, column: int) -> int:
-    """Digits after the point for all figures of a column: three significant ones for the largest."""
-    figures: list[float] = []
-    for line in table.lines:
-        cell = line.cells[column]
-        figures += [abs(value) for value in (*cell.values, cell.paper) if value is not None]
-    largest = max((figure for figure in figures if figure < float("inf")), default=100.0)
-    return 1 if largest >= 10 else 2 if largest >= 1 else 3
+def decimals(table: Table, column: int, line: Line) -> int:
+    """Digits after the point for a row's figures in a column: three significant ones for the column's
+    largest.
+
+    Costs (lower is better) that are hundreds of times apart go row by row.
+    """
+    figures = [figure for other in table.lines for figure in _figures(other, column)]
+    if table.columns[column].better == "lower" and max(figures, default=0) > 100 * min(figures, default=0):
+        figures = _figures(line, column)
+    largest = max(figures, default=100.0)
+    return max(1, 2 - math.floor(math.log10(largest)))
+
+
+def _figures(line: Line, column: int) -> list[float]:
+    cell = line.cells[column]
+    figures = [abs(value) for value in (*cell.values, cell.paper) if value is not None]
+    return [figure for figure in figures if 0 < figure < float("inf")]
 
 
 def number(value: float, digits: int, sign: bool = False) -> str:
@@ -188,7 +198,7 @@ def cell_texts(table: Table, line: Line, parts: Sequence[tuple[int, str]]) -> li
     """The text of every printed column of a row, as `grid` lists them."""
     texts = []
     for column, what in parts:
-        digits = decimals(table, column)
+        digits = decimals(table, column, line)
         if what == "figure":
             texts.append(figure(line, column, digits))
         elif what == "difference":

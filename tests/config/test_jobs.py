@@ -134,6 +134,15 @@ def test_the_cost_of_testing(composed: Composer, scale: str) -> None:
     assert_paper_agrees(found)
 
 
+@pytest.mark.parametrize(("scale", "flow"), [("demo", "flow_dis"), ("ucf101", "flow")])
+def test_where_the_class_is_seen(composed: Composer, scale: str, flow: str) -> None:
+    found = table(composed, f"sweeps=figure4 scale={scale}")
+    assert [row.experiment.views for row in found.rows] == [["rgb", "mv"], ["rgb", "mv"], ["rgb", flow]]
+    assert [row.experiment.has_cross for row in found.rows] == [False, True, True]
+    assert {row.view for row in found.rows} == {"rgb"}
+    assert [(plot.stage, plot.view) for plot in found.spec.plots] == [(f"activation/{scale}", "rgb")]
+
+
 def test_speed_has_columns_of_its_own(composed: Composer) -> None:
     found = table(composed, "downstream.tasks=[efficiency]", single=True)
     assert [(column.metric, column.better) for column in found.spec.columns] == [

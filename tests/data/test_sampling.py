@@ -22,6 +22,7 @@ from mvcgc.data.sampling import (
     draw_pair,
     permutation,
     random_crop,
+    spread,
     ten_crops,
     windows,
 )
@@ -220,3 +221,10 @@ def test_epochs_and_seeds_have_their_own_order() -> None:
 def test_settings_that_cannot_work_are_named(make: object, message: str) -> None:
     with pytest.raises(UserError, match=message):
         make()
+
+
+def test_what_is_spread_is_even_and_in_order() -> None:
+    assert spread(range(10, 20), 3) == [11, 15, 18]
+    assert spread(range(10, 20), 1) == [15]
+    assert spread(range(10, 20), 0) == []
+    assert spread([4, 5], 3) == [4, 5]

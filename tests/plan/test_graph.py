@@ -90,6 +90,16 @@ class TestStagesOfARow:
         assert (measured[0].parents, measured[0].kind, measured[0].cost.clip_epochs) == ({}, "efficiency", 0)
         assert len(graph.stages) == 2  # nothing is trained for it
 
+    @pytest.mark.parametrize("tasks", [["linear", "activation"], ["activation", "finetune", "linear"]])
+    def test_activation_follows_the_linear_probe(self, tasks: list[str]) -> None:
+        graph = make_graph([make_row(downstream__tasks=[Downstream(task) for task in tasks])])
+        assert names(graph)["activation/tiny"] == ["rgb=cross", "mv=cross", "linear=linear/tiny"]
+        stages = graph.rows[0].stages
+        assert stages["activation/tiny"].parents["linear"] is stages["linear/tiny"]
+        assert list(graph.stages)[-1] == stages["activation/tiny"].id
+        assert stages["activation/tiny"].kind == "activation"
+        assert stages["activation/tiny"].cost.clip_epochs == 0
+
     def test_pretraining_is_for_whoever_evaluates_it_or_nothing(self) -> None:
         both = make_row(downstream__tasks=[Downstream.finetune, Downstream.efficiency])
         assert set(names(make_graph([both]))) == ALL - {"linear/tiny", "retrieve/tiny"} | {
@@ -204,7 +214,7 @@ def changed(value: Any) -> list[Any]:
     if isinstance(value, str):
         return [value + "x"]
     assert isinstance(value, list)
-    return [[0.5 * item for item in value]]
+    return [[0.5 * item for item in value] or ["x"]]
 
 
 def with_leaf(value: Any, path: str, leaf: Any) -> Any:
@@ -220,7 +230,7 @@ def changeable() -> Iterator[str]:
     for path, _ in leaves(experiment):
         if path.split(".")[0] in COMPONENTS:
             yield path
-    for name in ("linear", "finetune", "test", "efficiency"):
+    for name in ("linear", "finetune", "test", "efficiency", "activation"):
         for path, _ in leaves(getattr(experiment.downstream, name)):
             yield f"downstream.{name}.{path}"
     yield from ("downstream.draws", "downstream.dropout")
@@ -309,6 +319,10 @@ class TestRefusals:
             ({"views": ["rgb", "sound"]}, r"views=.*sound"),
             ({"views": ["rgb", "rgb"]}, "different views"),
             ({"downstream__views": ["flow"]}, "downstream.views=.*not trained"),
+            (
+                {"downstream__tasks": [Downstream.retrieve, Downstream.activation]},
+                r"downstream\.tasks=\[retrieve,activation\]: .* add linear",
+            ),
         ],
     )
     def test_of_parts_that_do_not_go_together(self, change: dict[str, Any], message: str) -> None:
@@ -346,11 +360,11 @@ class TestRefusals:
         with pytest.raises(UserError, match=r"init\.batch_size=8 .* 3 ranks"):
             make_graph([make_row(resources=Resources(init=Runtime(ranks=3)))])
 
-    def test_of_ranks_that_would_measure_each_other(self) -> None:
-        row = make_row(
-            resources=Resources(efficiency=Runtime(ranks=2)), downstream__tasks=[Downstream.efficiency]
-        )
-        with pytest.raises(UserError, match=r"resources\.efficiency\.ranks=2: .* use 1"):
+    @pytest.mark.parametrize("task", [Downstream.efficiency, Downstream.activation])
+    def test_of_ranks_where_videos_go_one_by_one(self, task: Downstream) -> None:
+        resources = Resources(**{task.value: Runtime(ranks=2)})
+        row = make_row(resources=resources, downstream__tasks=[Downstream.linear, task])
+        with pytest.raises(UserError, match=rf"resources\.{task.value}\.ranks=2: .* use 1"):
             make_graph([row])
 
     @pytest.mark.parametrize(

@@ -173,12 +173,6 @@ def test_an_interrupted_measurement_goes_on_on_the_same_machine_alone(
     assert [(seen.from_step, seen.step, seen.total_steps) for seen in progress] == [(1, 2, 2), (0, 2, 2)]
 
 
-def test_the_videos_are_spread_over_the_test_part() -> None:
-    assert efficiency.spread(range(10, 20), 3) == [11, 15, 18]
-    assert efficiency.spread(range(10, 20), 1) == [15]
-    assert efficiency.spread([4, 5], 3) == [4, 5]
-
-
 def test_without_test_videos(tmp_path: Path, manifest: Manifest) -> None:
     trained = replace(manifest, videos=manifest.part("train"))
     with pytest.raises(UserError, match="the test split of tiny has no usable video"):

@@ -40,7 +40,18 @@ def test_decimals_follow_the_largest_figure(tmp_path: Path, loss: float, expecte
     sweep = FakeSweep(tmp_path, paper_table=None, columns=[Column("retrieve/demo", "r1_rgb", "R@1")])
     sweep.complete(sweep.row("Init.", 0, cross=False), r1=loss, top1=0.0)
     made = table_of(tmp_path, sweep.record)
-    assert text.figure(made.lines[0], 0, text.decimals(made, 0)) == expected
+    assert text.figure(made.lines[0], 0, text.decimals(made, 0, made.lines[0])) == expected
+
+
+@pytest.mark.parametrize(("better", "small"), [("lower", "0.00812"), ("higher", "0.0")])
+def test_costs_that_are_far_apart_keep_their_digits(tmp_path: Path, better: str, small: str) -> None:
+    column = Column("retrieve/demo", "r1_rgb", "Seconds", better=better)
+    sweep = FakeSweep(tmp_path, paper_table=None, baseline=None, columns=[column])
+    for name, seconds in (("Ours", 0.00812), ("Theirs", 13.21)):
+        sweep.complete(sweep.row(name, len(sweep.rows), cross=False), r1=seconds, top1=0.0)
+    made = table_of(tmp_path, sweep.record)
+    told = [text.figure(line, 0, text.decimals(made, 0, line)) for line in made.lines]
+    assert told == [small, "13.2"]
 
 
 def test_cells_of_a_row_that_differ_in_their_seeds_say_so(tmp_path: Path) -> None:
