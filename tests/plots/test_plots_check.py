@@ -1,16 +1,18 @@
 """Plots that cannot be drawn are refused before anything runs."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from rows import make_row
 
-from mvcgc.config import compose
+from mvcgc.config import Jobs, compose, composer
 from mvcgc.errors import UserError
 from mvcgc.plan import Column, PlotKind, PlotSpec, Row, TableSpec
 from mvcgc.plots import check_plots
 
+SWEEPS = Path(__file__).parents[2] / "sweeps"
 COLUMNS = [Column("linear/tiny", "top1_rgb", "Top-1"), Column("finetune/tiny", "top1_rgb", "Fine-tuned")]
 
 
@@ -49,6 +51,13 @@ def test_what_can_be_drawn(rows: list[Row]) -> None:
 def test_mistakes(rows: list[Row], plots: list[PlotSpec], line: str) -> None:
     with pytest.raises(UserError, match=re.escape(line)):
         check_plots(TableSpec(columns=COLUMNS, plots=plots), rows)
+
+
+@pytest.mark.parametrize("sweep", sorted(path.stem for path in SWEEPS.glob("*.yaml")))
+def test_what_our_own_sweeps_ask_for(sweep: str) -> None:
+    with composer() as own:
+        for table in Jobs(own, [[f"sweeps={sweep}"]], single=False).tables():
+            check_plots(table.spec, table.rows)
 
 
 def test_a_kind_that_there_is_not() -> None:
