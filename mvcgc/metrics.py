@@ -3,13 +3,16 @@
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Float32, Int, Int8
 from torch import Tensor
 from torch.nn import functional
 
 _CHUNK = 256
 """Queries per block: ranking 256 of them against 250,000 videos takes under 1 GB."""
+_WEIGHTS = 2**21
+"""Weights of resampled videos held at a time: as float32 and as the integers that they come from, 60 MB."""
 
 
 def topk_accuracy(scores: Float[Tensor, "N classes"], labels: Int[Tensor, " N"], k: int = 1) -> float:
@@ -18,8 +21,15 @@ def topk_accuracy(scores: Float[Tensor, "N classes"], labels: Int[Tensor, " N"],
     Of equal scores the lower class wins, so that a constant score has the accuracy of one class, not of all.
     """
     assert len(scores) > 0, "accuracy of no samples"
+    return 100.0 * topk_hits(scores, labels, k).double().mean().item()
+
+
+def topk_hits(
+    scores: Float[Tensor, "N classes"], labels: Int[Tensor, " N"], k: int = 1
+) -> Bool[Tensor, " N"]:
+    """Which samples have their label among the ``k`` best-scored classes; see `topk_accuracy`."""
     best = scores.sort(dim=1, descending=True, stable=True).indices[:, :k]
-    return 100.0 * (best == labels[:, None]).any(dim=1).double().mean().item()
+    return (best == labels[:, None]).any(dim=1)
 
 
 def retrieval_ranks(
@@ -69,49 +79,49 @@ def mean_std(values: Sequence[float]) -> tuple[float, float | None]:
     return mean, math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
 
 
-def paired_difference(
-    row: Sequence[float], baseline: Sequence[float], confidence: float = 0.95
-) -> tuple[float, float | None, float | None]:
-    """Mean difference of a row to the baseline and its confidence interval (low, high); None for one seed.
+def bootstrap_intervals(
+    differences: Sequence[Int8[np.ndarray, "_ N"]], confidence: float = 0.95, resamples: int = 10_000
+) -> list[tuple[float, float]]:
+    """Percentile intervals (low, high) of mean differences in per cent, each over its seeds and N videos.
 
-    ``row[i]`` and ``baseline[i]`` share a seed. Student's t over the n differences: mean -+ t(n - 1) * s /
-    sqrt(n). It tells how far the difference would move with other seeds, not with other data.
+    ``differences[i][s, v]`` is what a row's seed s scores on test video v less what its baseline's does: hit
+    less hit, so -1, 0 or 1. A resample draws as many seeds, and as many videos, the same ones for all seeds:
+    an interval tells how far the difference would move with other seeds and other test videos alike, or, of
+    one seed, with other videos alone. All are judged by the same draws, of a generator with a fixed seed.
+
+    Of few seeds a bootstrap sees too little: three vary 2/3 as much among themselves as around their mean.
     """
-    assert len(row) == len(baseline), "the seeds of a row and of its baseline must pair up"
-    differences = [a - b for a, b in zip(row, baseline, strict=True)]
-    mean, deviation = mean_std(differences)
-    if deviation is None:
-        return mean, None, None
-    half = student_t(0.5 + confidence / 2.0, len(differences) - 1) * deviation / math.sqrt(len(differences))
-    return mean, mean - half, mean + half
+    assert all(found.shape[1] > 0 and len(found) > 0 for found in differences), "a difference of no videos"
+    if not differences:
+        return []
+    videos = differences[0].shape[1]
+    # Generators of their own: no interval depends on what else is asked for.
+    seeds = {
+        count: _draws(np.random.default_rng((0, count)), count, resamples)
+        for count in {len(found) for found in differences}
+    }
+    rng = np.random.default_rng((1, videos))
+    # In float32 sums of up to 2**24 ones are exact, so that no order of adding shows.
+    stacked = np.concatenate(differences).astype(np.float32)
+    ends = np.cumsum([len(found) for found in differences])
+    means = np.empty((len(differences), resamples))
+    block = max(1, _WEIGHTS // videos)
+    for start in range(0, resamples, block):
+        drawn = slice(start, min(start + block, resamples))
+        sums = stacked @ _draws(rng, videos, drawn.stop - start).T
+        for index, (found, end) in enumerate(zip(differences, ends, strict=True)):
+            count = len(found)
+            weighted = seeds[count][drawn].T * sums[end - count : end]
+            means[index, drawn] = weighted.sum(axis=0, dtype=np.float64) / (count * videos)
+    tails = [(1.0 - confidence) / 2.0, (1.0 + confidence) / 2.0]
+    lows, highs = 100.0 * np.quantile(means, tails, axis=1)
+    return [(float(low), float(high)) for low, high in zip(lows, highs, strict=True)]
 
 
-def student_t(probability: float, freedom: int) -> float:
-    """Quantile of Student's t distribution, for a probability of at least one half and whole degrees of
-    freedom.
-    """
-    assert 0.5 <= probability < 1.0
-    assert freedom >= 1
-    low, high = 0.0, 1.0
-    while _student_cdf(high, freedom) < probability:
-        high *= 2.0
-    for _ in range(200):
-        middle = 0.5 * (low + high)
-        if middle in (low, high):
-            break
-        low, high = (middle, high) if _student_cdf(middle, freedom) < probability else (low, middle)
-    return 0.5 * (low + high)
-
-
-def _student_cdf(t: float, freedom: int) -> float:
-    """P(T <= t) for t >= 0: the finite sums of Abramowitz and Stegun, 26.7.3 and 26.7.4."""
-    theta = math.atan(t / math.sqrt(freedom))
-    cos2 = math.cos(theta) ** 2
-    odd = freedom % 2 == 1
-    term = math.cos(theta) if odd else 1.0
-    total = term if freedom > 1 else 0.0
-    for j in range(2 + odd, freedom - 1, 2):
-        term *= cos2 * (j - 1) / j
-        total += term
-    inside = 2.0 / math.pi * (theta + math.sin(theta) * total) if odd else math.sin(theta) * total
-    return 0.5 + 0.5 * inside
+def _draws(rng: np.random.Generator, count: int, resamples: int) -> Float32[np.ndarray, "resamples count"]:
+    """How often each of ``count`` things is drawn when as many are drawn with replacement."""
+    drawn = rng.integers(count, size=(resamples, count))
+    places = drawn + count * np.arange(resamples)[:, None]
+    return (
+        np.bincount(places.ravel(), minlength=resamples * count).reshape(resamples, count).astype(np.float32)
+    )

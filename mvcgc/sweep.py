@@ -25,7 +25,7 @@ from mvcgc.launch.slurm.request import resized
 from mvcgc.launch.slurm.snapshot import snapshot
 from mvcgc.plots import check_plots, write_plots
 from mvcgc.stages.provenance import code_state
-from mvcgc.tables import check_paper, print_table, write_tables
+from mvcgc.tables import check_paper, print_table, refresh, write_tables
 
 COMMAND = ("python", "-m", "mvcgc.run")
 LOG_WIDTH = 200
@@ -123,7 +123,9 @@ def _on_slurm(graph: plan.Graph, root: Path, settings: SlurmConfig, purpose: str
 
 
 def write_and_print(records: Sequence[plan.SweepRecord], root: Path, out: Path) -> None:
-    """Write tables and plots of sweeps below ``out``, as far as their stages have come; print the tables."""
+    """Write tables and plots of sweeps below ``out``, as far as their stages have come, and into its page;
+    print the tables.
+    """
     console = Console() if sys.stdout.isatty() else Console(width=LOG_WIDTH)
     for record in records:
         written = write_tables(root, record, out)
@@ -131,6 +133,11 @@ def write_and_print(records: Sequence[plan.SweepRecord], root: Path, out: Path) 
         drawn = write_plots(root, record, written.table, out)
         print(f"written to {', '.join(str(path) for path in (*written.paths, *drawn.paths))}")
         print(*drawn.missing, sep="\n")
+    try:
+        if page := refresh(out):
+            print(f"tables renewed in {page}")
+    except UserError as error:  # the tables themselves are safe
+        print(f"warning: {error}", file=sys.stderr)
 
 
 def _show_plan(graph: plan.Graph, root: Path, settings: SlurmConfig) -> None:

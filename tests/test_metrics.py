@@ -3,12 +3,11 @@
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-import scipy.stats
 import torch
 from hypothesis import given, settings
 
 from mvcgc import metrics
-from mvcgc.metrics import mean_std, paired_difference, recall_at, retrieval_ranks, student_t, topk_accuracy
+from mvcgc.metrics import bootstrap_intervals, mean_std, recall_at, retrieval_ranks, topk_accuracy
 
 
 def test_accuracy_by_hand() -> None:
@@ -57,26 +56,49 @@ def test_mean_and_deviation() -> None:
     assert mean_std([4.0]) == (4.0, None)
 
 
-@settings(max_examples=50, deadline=None)
-@given(freedom=st.integers(1, 60), probability=st.floats(0.5, 0.9995))
-def test_students_quantiles_are_scipys(freedom: int, probability: float) -> None:
-    expected = scipy.stats.t.ppf(probability, freedom)
-    assert student_t(probability, freedom) == pytest.approx(expected, rel=1e-9, abs=1e-9)
+def slow_interval(differences: np.ndarray, resamples: int) -> tuple[float, float]:
+    """The definition: draw seeds, draw videos, take the mean; with draws of its own."""
+    rng = np.random.default_rng(123)
+    seeds, videos = differences.shape
+    means = []
+    for _ in range(resamples):
+        rows = rng.integers(seeds, size=seeds)
+        columns = rng.integers(videos, size=videos)
+        means.append(100 * differences[np.ix_(rows, columns)].mean())
+    low, high = np.quantile(means, [0.025, 0.975])
+    return low, high
 
 
-def test_paired_difference_is_the_t_interval() -> None:
-    row, baseline = [35.5, 33.0, 38.2, 30.1], [31.5, 27.0, 35.0, 28.9]
-    interval = scipy.stats.ttest_rel(row, baseline).confidence_interval(0.95)
-    mean, low, high = paired_difference(row, baseline)
-    assert mean == pytest.approx(np.mean(np.subtract(row, baseline)))
-    assert (low, high) == (pytest.approx(interval.low), pytest.approx(interval.high))
-    narrow = paired_difference(row, baseline, confidence=0.5)
-    assert low < narrow[1] < mean < narrow[2] < high
+@pytest.mark.parametrize(("seeds", "videos"), [(1, 90), (3, 60), (5, 40)])
+def test_bootstrap_is_that_of_seeds_and_videos(seeds: int, videos: int) -> None:
+    rng = np.random.default_rng(seeds)
+    chances = rng.random(videos) + 0.3 * rng.standard_normal((seeds, 1))
+    differences = (chances > 0.6).astype(np.int8) - (rng.random((seeds, videos)) > 0.7).astype(np.int8)
+    (low, high), _ = bootstrap_intervals([differences, differences[:1]])
+    slow_low, slow_high = slow_interval(differences, 4000)
+    width = slow_high - slow_low
+    assert low == pytest.approx(slow_low, abs=0.06 * width)
+    assert high == pytest.approx(slow_high, abs=0.06 * width)
 
 
-def test_one_seed_has_no_interval() -> None:
-    assert paired_difference([35.5], [31.5]) == (4.0, None, None)
+def test_bootstrap_by_hand_and_again_the_same() -> None:
+    always = np.ones((2, 7), dtype=np.int8)
+    never = np.zeros((3, 7), dtype=np.int8)
+    by_seed = np.stack([np.ones(7, np.int8), np.zeros(7, np.int8)])
+    found = bootstrap_intervals([always, never, by_seed], resamples=500)
+    assert found == [(100.0, 100.0), (0.0, 0.0), (0.0, 100.0)]
+    assert bootstrap_intervals([by_seed, always, never], resamples=500) == [found[2], found[0], found[1]]
+    assert bootstrap_intervals([]) == []
 
 
-def test_equal_differences_have_an_interval_of_no_width() -> None:
-    assert paired_difference([2.0, 3.0, 4.0], [1.0, 2.0, 3.0]) == (1.0, 1.0, 1.0)
+def test_bootstrap_in_blocks_draws_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    differences = np.random.default_rng(0).integers(-1, 2, size=(3, 50)).astype(np.int8)
+    whole = bootstrap_intervals([differences], resamples=3000)[0]
+    monkeypatch.setattr(metrics, "_WEIGHTS", 50 * 7)
+    assert bootstrap_intervals([differences], resamples=3000)[0] == pytest.approx(whole)
+
+
+def test_a_narrower_confidence_lies_inside() -> None:
+    differences = np.random.default_rng(0).integers(-1, 2, size=(3, 50)).astype(np.int8)
+    wide, narrow = (bootstrap_intervals([differences], confidence)[0] for confidence in (0.95, 0.5))
+    assert wide[0] < narrow[0] < 100 * differences.mean() < narrow[1] < wide[1]

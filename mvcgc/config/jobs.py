@@ -114,7 +114,10 @@ class Jobs:
         where = f"row {row.name!r} of {sweep}"
         try:
             for text in row.overrides:
-                self._check_agreement(self._composer.setting(text), job)
+                setting = self._composer.setting(text)
+                if setting.key == "scale":
+                    raise UserError(f"{text}: a table has one scale; leave it to the command line")
+                self._check_agreement(setting, job)
             config = self._composer.compose([*job, *row.overrides])
             return _row(self._name(row.name, job), config, row.paper, row.view)
         except UserError as error:

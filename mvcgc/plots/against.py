@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import takewhile
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,7 +12,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from mvcgc.metrics import mean_std
 from mvcgc.plan import PlotSpec
 from mvcgc.plots.annotate import write_labels
-from mvcgc.plots.source import Source, column_index, is_key, not_finished, number_at, sentences, value_at
+from mvcgc.plots.source import Source, column_index, is_key, number_at, sentences, value_at
 from mvcgc.plots.style import COLOURS, MARKERS, SOFT, new_figure
 from mvcgc.tables import Cell
 
@@ -51,12 +52,13 @@ class Mark:
 
 
 def draw(source: Source, spec: PlotSpec) -> Figure | None:
-    """A panel per column, side by side; None if no row is finished."""
+    """A panel per column; None if no row is finished."""
     panels = [column_index(source.table.columns, key) for key in spec.y]
     marks = {column: _marks(source, spec, column) for column in panels}
     if not any(marks.values()):
         return None
     labels = is_key(spec.x)
+    needed = panels if labels else [*panels, column_index(source.table.columns, spec.x)]
     papers = labels and any(m.cell.paper is not None for found in marks.values() for m in found)
     caption = sentences(
         source.about(),
@@ -64,12 +66,14 @@ def draw(source: Source, spec: PlotSpec) -> Figure | None:
         if len(source.table.seeds) > 1
         else "",
         f"Grey: {source.table.paper_title}, on its own data and scale" if papers else "",
-        _left_out(source, spec, panels),
+        source.left_out(spec, needed),
     )
-    figure = new_figure(4.2, source.title(spec), caption)
+    # Names of points need the width; panels without stand side by side.
+    shape = (1, len(panels)) if labels else (len(panels), 1)
+    figure = new_figure(3.1 * shape[0] + 1.1, source.title(spec), caption)
     scale = _Scale.of([mark.x for found in marks.values() for mark in found])
     names = list(dict.fromkeys(mark.series for found in marks.values() for mark in found))
-    all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    all_axes = figure.subplots(*shape, squeeze=False).ravel()
     for axes, column in zip(all_axes, panels, strict=True):
         axes.set_ylabel(source.table.columns[column].label)
         _set_x(axes, source, spec, scale)
@@ -81,7 +85,9 @@ def draw(source: Source, spec: PlotSpec) -> Figure | None:
             _series(axes, found, index, partial(scale.moved, places=places), is_joined=labels or bool(name))
         axes.margins(0.12 if labels else 0.2)
     if len(names) > 1 or papers:
-        all_axes[-1].legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.0)
+        all_axes[len(panels) - 1 if labels else 0].legend(
+            loc="upper left", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.0
+        )
     if not labels:
         for axes, column in zip(all_axes, panels, strict=True):
             _name_points(axes, marks[column])
@@ -139,14 +145,6 @@ def _named(key: str) -> str:
     return KEYS.get(key, key).removesuffix(", px")
 
 
-def _left_out(source: Source, spec: PlotSpec, panels: Sequence[int]) -> str:
-    needed = [*panels, *([] if is_key(spec.x) else [column_index(source.table.columns, spec.x)])]
-    return not_finished(
-        (line.name, min(len(line.cells[at].values) for at in needed), line.cells[needed[0]].planned)
-        for line in source.lines(spec)
-    )
-
-
 def _series(
     axes: Axes, marks: Sequence[Mark], index: int, moved: Callable[..., float], *, is_joined: bool
 ) -> None:
@@ -185,4 +183,13 @@ def _name_points(axes: Axes, marks: Sequence[Mark]) -> None:
     """Each point's row beside it."""
     points = [(mark.x, mark.mean) for mark in marks]
     bars = [((m.x, m.mean - m.deviation), (m.x, m.mean + m.deviation)) for m in marks]
-    write_labels(axes, [mark.row for mark in marks], points, [_POINT_RADIUS] * len(marks), bars)
+    series = [[other.row for other in marks if mark.series and other.series == mark.series] for mark in marks]
+    names = [told_apart(mark.row, rows) for mark, rows in zip(marks, series, strict=True)]
+    write_labels(axes, names, points, [_POINT_RADIUS] * len(marks), bars)
+
+
+def told_apart(row: str, series: Sequence[str]) -> str:
+    """A row's name less the words with which all names of its series begin: the legend says the series."""
+    words = [name.split() for name in series]
+    alike = list(takewhile(lambda each: len(set(each)) == 1, zip(*words, strict=False)))
+    return " ".join(row.split()[len(alike) :]) or row

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from mvcgc.plots.labels import Anchor, Box, place
 from mvcgc.plots.style import INK, SMALL, SOFT, lay_out
@@ -69,3 +70,4 @@ def _write(axes: Axes, name: str, point: Point, anchor: Anchor, box: Box) -> Non
         else None,
     )
     text.set_in_layout(False)
+    text.set_path_effects([withStroke(linewidth=2.5, foreground="white")])  # lines may run behind it

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from mvcgc.plan import PlotSpec
 from mvcgc.plots.annotate import write_labels
-from mvcgc.plots.source import Source, column_index, not_finished, sentences
+from mvcgc.plots.source import Source, column_index, sentences
 from mvcgc.plots.style import COLOURS, SOFT, new_figure
 from mvcgc.tables import Line
 from mvcgc.tables.text import LITERATURE
@@ -44,14 +44,11 @@ def draw(source: Source, spec: PlotSpec) -> Figure | None:
     bubbles.sort(key=lambda bubble: -bubble.amount)
     x, y, area = (columns[index].label for index in at)
     cited = any(not bubble.is_ours for bubble in bubbles)
-    counts = [
-        (line.name, min(len(line.cells[i].values) for i in at), line.cells[at[0]].planned) for line in lines
-    ]
     caption = sentences(
         source.about(),
         f"Area of the circles: {area}, as named beside them; dots are their centres.",
         f"{LITERATURE}, grey: {source.table.paper_title}, its own machine and data." if cited else "",
-        not_finished(counts),
+        source.left_out(spec, at),
     )
     figure = new_figure(4.8, source.title(spec), caption)
     axes = figure.subplots()

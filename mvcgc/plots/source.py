@@ -1,5 +1,6 @@
 """What plots are drawn from: the rows that a plot asks for, as far as they are finished."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 from mvcgc.errors import UserError
 from mvcgc.identity import StageFolder
 from mvcgc.plan import Column, PlotSpec, RowRecord, State, SweepRecord, stage_state
-from mvcgc.tables import Line, Table
+from mvcgc.tables import Cell, Line, Table
 
 _MOST_NAMED = 6
 """Rows that a caption lists by name; of more it says how many."""
@@ -61,6 +62,21 @@ class Source:
         texts = [not_finished(counts), f"Without a stage {spec.stage}: {named(without)}." if without else ""]
         return Finished(folders, sentences(*texts))
 
+    def left_out(self, spec: PlotSpec, columns: Sequence[int]) -> str:
+        """Which rows lack a figure in one of the columns, and whether that is still to come."""
+        counts, without = [], defaultdict(list)
+        for line in self.lines(spec):
+            cells = [line.cells[index] for index in columns]
+            never = [
+                at for at, cell in zip(columns, cells, strict=True) if not cell.values and _is_settled(cell)
+            ]
+            if never:
+                without[self.table.columns[never[0]].label].append(line.name)
+            else:
+                counts.append((line.name, min(len(cell.values) for cell in cells), cells[0].planned))
+        lacking = [f"Without {label}: {named(names)}" for label, names in without.items()]
+        return sentences(not_finished(counts), *lacking)
+
     def about(self) -> str:
         """Scale and seeds, as captions begin."""
         seeds = self.table.seeds
@@ -69,6 +85,11 @@ class Source:
     def title(self, spec: PlotSpec) -> str:
         """The plot's own title, or the table's."""
         return spec.title or self.table.title
+
+
+def _is_settled(cell: Cell) -> bool:
+    """Whether no seed will give the cell another figure: finished, or without such a stage."""
+    return all(trial.state is State.FINISHED or not trial.fingerprint for trial in cell.trials)
 
 
 def column_index(columns: Sequence[Column], key: str) -> int:

@@ -6,6 +6,7 @@ together, ``text`` turns facts into words and numbers, and one module per format
 
 from mvcgc.tables.build import table_of
 from mvcgc.tables.model import Cell, Difference, Line, Note, Table, Trial
+from mvcgc.tables.page import refresh
 from mvcgc.tables.reference import check_paper, paper_table, paper_tables
 from mvcgc.tables.terminal import print_table
 from mvcgc.tables.write import Written, write_tables
@@ -22,6 +23,7 @@ __all__ = [
     "paper_table",
     "paper_tables",
     "print_table",
+    "refresh",
     "table_of",
     "write_tables",
 ]

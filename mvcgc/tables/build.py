@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mvcgc.errors import UserError
-from mvcgc.metrics import paired_difference
 from mvcgc.plan import Column, RowRecord, StageState, State, SweepRecord, stage_state
+from mvcgc.tables.differences import with_differences
 from mvcgc.tables.machines import TIMED, machine_notes, machine_of
 from mvcgc.tables.mixture import mixtures
-from mvcgc.tables.model import Cell, Difference, Line, Note, Table, Trial
+from mvcgc.tables.model import Cell, Line, Note, Table, Trial
+from mvcgc.tables.outcomes import Outcomes, is_share_of_videos, outcomes
 from mvcgc.tables.reference import check_paper, paper_table
 
 
@@ -36,7 +37,7 @@ def table_of(root: Path, record: SweepRecord) -> Table:
         Line(name, _cells(stages, spec.columns, trials), baseline=name == spec.baseline, marks=marks[name])
         for name, trials in rows.items()
     ]
-    lines = _with_differences(lines)
+    lines, unbounded = with_differences(lines, spec.columns, rows, stages.outcomes)
     lines = _with_paper(lines, record)
     commits = stages.commits()
     return Table(
@@ -50,6 +51,7 @@ def table_of(root: Path, record: SweepRecord) -> Table:
         paper_title=paper_table(spec.paper_table).title if spec.paper_table else None,
         notes=(
             *notes,
+            *unbounded,
             *machine_notes(machines, record.stages),
             *stages.failures(),
             *_commit_notes(commits),
@@ -69,6 +71,7 @@ class _Stages:
     root: Path
     record: SweepRecord
     _seen: dict[str, StageState] = field(default_factory=dict)
+    _outcomes: dict[tuple[str, str], Outcomes | None] = field(default_factory=dict)
 
     def state(self, stage: str) -> StageState:
         if stage not in self._seen:
@@ -81,8 +84,25 @@ class _Stages:
         if stage is None:
             return Trial(row.seed, State.MISSING, None, "")
         found = self.state(stage)
-        value = _figure(found.done.metrics, column.metric, row.view) if found.done else None
+        metrics = found.done.metrics if found.done else {}
+        name = _metric_name(metrics, column.metric, row.view)
+        value = metrics[name] if name else None
         return Trial(row.seed, self._outlook(stage), value, self.record.stages[stage].fingerprint)
+
+    def outcomes(self, row: RowRecord, column: Column) -> Outcomes | str:
+        """The hits and misses behind a figure that there is; in words, why they are not known."""
+        stage = row.stages[column.stage]
+        done = self.state(stage).done
+        metric = _metric_name(done.metrics, column.metric, row.view) if done else None
+        assert metric is not None, f"{row.name} has no figure in {column.label}"
+        if not is_share_of_videos(metric):
+            return "not a share of test videos"
+        if (stage, metric) not in self._outcomes:
+            self._outcomes[stage, metric] = outcomes(self.record.stages[stage].folder(self.root), metric)
+        found = self._outcomes[stage, metric]
+        if found is None:
+            return "some stages are of earlier code, which did not keep the outcome of each video"
+        return found
 
     def _outlook(self, stage: str) -> State:
         own = self.state(stage).state
@@ -127,14 +147,15 @@ class _Stages:
         return sorted({commit for commit in found if commit})
 
 
-def _figure(metrics: Mapping[str, float], name: str, view: str | None) -> float | None:
-    """The metric; one that names no view is that of ``view``, else of all that were evaluated, two or one."""
-    if name in metrics:
-        return metrics[name]
-    if view is not None:
-        return metrics.get(f"{name}_{view}")
-    of_views = {metric: value for metric, value in metrics.items() if metric.startswith(f"{name}_")}
-    return of_views.get(f"{name}_both", next(iter(of_views.values())) if len(of_views) == 1 else None)
+def _metric_name(metrics: Mapping[str, float], name: str, view: str | None) -> str | None:
+    """The metric's whole name; one that names no view is that of ``view``, else of all, two or one."""
+    if name not in metrics:
+        of_views = [metric for metric in metrics if metric.startswith(f"{name}_")]
+        only = of_views[0] if len(of_views) == 1 else None
+        name = f"{name}_{view or 'both'}"
+        if view is None and name not in metrics:
+            return only
+    return name if name in metrics else None
 
 
 def _command(words: Sequence[str]) -> str:
@@ -178,35 +199,6 @@ def _by_name(rows: Sequence[RowRecord]) -> dict[str, list[RowRecord]]:
 
 def _cells(stages: _Stages, columns: Sequence[Column], rows: Sequence[RowRecord]) -> tuple[Cell, ...]:
     return tuple(Cell(tuple(stages.trial(row, column) for row in rows)) for column in columns)
-
-
-def _with_differences(lines: list[Line]) -> list[Line]:
-    baseline = next((line for line in lines if line.baseline), None)
-    if baseline is None:
-        return lines
-    return [
-        line
-        if line.baseline
-        else dataclasses.replace(
-            line,
-            cells=tuple(
-                dataclasses.replace(cell, difference=_difference(cell, other))
-                for cell, other in zip(line.cells, baseline.cells, strict=True)
-            ),
-        )
-        for line in lines
-    ]
-
-
-def _difference(cell: Cell, baseline: Cell) -> Difference | None:
-    """Over the seeds for which both have a figure."""
-    theirs = {trial.seed: trial.value for trial in baseline.trials if trial.value is not None}
-    ours = {trial.seed: trial.value for trial in cell.trials if trial.value is not None}
-    seeds = sorted(ours.keys() & theirs.keys())
-    if not seeds:
-        return None
-    mean, low, high = paired_difference([ours[s] for s in seeds], [theirs[s] for s in seeds])
-    return Difference(mean, low, high, len(seeds))
 
 
 def _with_paper(lines: list[Line], record: SweepRecord) -> list[Line]:

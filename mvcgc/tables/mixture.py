@@ -10,6 +10,8 @@ from mvcgc.tables.model import Note
 
 # Parts of an experiment that a comparison of methods, views and motion holds fixed: its scale.
 _FIXED = ("clip", "augment", "backbone", "init", "cross", "downstream")
+# Of the method what initialisations share too; with another value a row starts from other checkpoints.
+_FIXED_OF_METHOD = ("tau", "queue", "momentum", "dim")
 
 
 def mixtures(
@@ -32,10 +34,13 @@ def mixtures(
                 deviating[f"{what} is {', '.join(others)}; in other rows it is {usual}."].append(name)
     marks: dict[str, tuple[str, ...]] = dict.fromkeys(rows, ())
     notes = []
-    for index, (text, names) in enumerate(deviating.items()):
+    alike: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for text, names in deviating.items():
+        alike[tuple(names)].append(text)
+    for index, (rows_alike, texts) in enumerate(alike.items()):
         mark = ascii_lowercase[index % 26] * (1 + index // 26)
-        notes.append(Note(mark, text))
-        for name in names:
+        notes.append(Note(mark, " ".join(texts)))
+        for name in rows_alike:
             marks[name] = (*marks[name], mark)
     return marks, notes
 
@@ -56,6 +61,8 @@ def _facts(
         for part in _FIXED:
             for key, value in _leaves(part, experiment.get(part)):
                 facts[key].add(str(value))
+        for name in _FIXED_OF_METHOD:
+            facts[f"method.{name}"].add(str(experiment["method"].get(name)))
     return facts
 
 

@@ -21,7 +21,10 @@ class Trial:
 
 @dataclass(frozen=True)
 class Difference:
-    """Mean of the seeds' differences to the baseline; ``low`` and ``high`` bound it, None for one seed."""
+    """Mean of the differences to the baseline of ``pairs`` seeds; ``low`` and ``high`` bound it.
+
+    They are None where it is not known which videos were hit.
+    """
 
     mean: float
     low: float | None

@@ -122,11 +122,7 @@ def legend(table: Table) -> str:
     else:
         entries = [f"seed {listed}" if len(table.seeds) == 1 else f"mean over seeds ({listed})"]
     if any(table.has_difference(column) for column in range(len(table.columns))):
-        bounded = any(c.difference and c.difference.low is not None for line in ours for c in line.cells)
-        entries.append(
-            f"Δ: difference to {table.baseline}, seed by seed"
-            + (", with its 95 % confidence interval (Student's t)" if bounded else "")
-        )
+        entries.append(f"Δ: difference to {table.baseline}, seed by seed{_interval(ours)}")
     if table.paper_title:
         entries.append(f"paper: {table.paper_title}, on its own data and scale")
     if any(line.literature for line in table.lines):
@@ -137,6 +133,19 @@ def legend(table: Table) -> str:
     entries += [text for text in LEGEND.values() if text.partition(":")[0] in shown]
     sentence = "; ".join(entries)
     return f"{sentence[0].upper()}{sentence[1:]}."
+
+
+def _interval(lines: Sequence[Line]) -> str:
+    """What the intervals of the differences cover; nothing if there are none."""
+    found = [cell.difference for line in lines for cell in line.cells if cell.difference]
+    pairs = {difference.pairs for difference in found if difference.low is not None}
+    if not pairs:
+        return ""
+    if pairs == {1}:
+        over = "test videos, of one seed: it does not cover other seeds"
+    else:
+        over = "seeds and test videos" + (", of one seed over videos alone" if 1 in pairs else "")
+    return f", with its 95 % interval from a bootstrap over {over}"
 
 
 def origin(table: Table) -> list[tuple[str, str]]:

@@ -286,11 +286,13 @@ def test_mistakes_in_a_sweep_file_name_the_file(tmp_path: Path) -> None:
     (folder / "base.yaml").write_text(
         f"{start}  baseline: none\n  rows: [{{name: a}}, {{name: b, overrides: [seed=1]}}]\n"
     )
+    (folder / "scales.yaml").write_text(f"{start}  rows: [{{name: a, overrides: [scale=few_steps]}}]\n")
     (folder / "wrong.yaml").write_text(f"{start}  rows: [{{name: a, overrides: [metod=cmc]}}]\n")
     lines = {
         "typo": "in sweeps/typo.yaml: there is no key sweep.rowz: did you mean sweep.rows?",
         "empty": "sweeps=empty: its file lists no rows under sweep.rows",
         "base": "sweep.baseline=none: no row of base has this name",
+        "scales": "row 'a' of scales: scale=few_steps: a table has one scale; leave it to the command line",
         "wrong": "row 'a' of wrong: there is no key metod: did you mean method?",
     }
     with initialize_config_module("mvcgc.conf", version_base="1.3"):

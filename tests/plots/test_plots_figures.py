@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from mvcgc.journal import Folded, read
 from mvcgc.plots.activation import heat, overlaid
+from mvcgc.plots.against import told_apart
 from mvcgc.plots.bubbles import LARGEST, Bubble
 from mvcgc.plots.confusion import confused, counts_of, shares_of
 from mvcgc.plots.curves import MOST_POINTS, curve_of
@@ -87,6 +88,19 @@ class TestActivation:
         frame = np.full((4, 6, 3), 51, dtype=np.uint8)
         assert not heat(np.full((2, 2), -1.0), 4, 6).any()
         np.testing.assert_allclose(overlaid(frame, np.full((2, 2), -1.0)), 0.2)
+
+
+@pytest.mark.parametrize(
+    ("row", "series", "name"),
+    [
+        ("cell 8 px, input 32 px", ["cell 8 px, input 32 px", "cell 8 px, input 40 px"], "32 px"),
+        ("k=1", ["k=1", "k=1 again"], "k=1"),
+        ("k=1", ["k=1"], "k=1"),
+        ("MVCGC (k=1)", [], "MVCGC (k=1)"),
+    ],
+)
+def test_points_of_a_series_go_by_what_tells_them_apart(row: str, series: list[str], name: str) -> None:
+    assert told_apart(row, series) == name
 
 
 def test_area_is_what_is_stored() -> None:

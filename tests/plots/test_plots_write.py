@@ -111,6 +111,13 @@ def test_a_row_without_the_stage_is_said(sweep: FakeSweep) -> None:
     assert any("Without a stage cross: k=1." in text for text in texts(drawn(sweep, 0)))
 
 
+def test_a_row_that_will_have_no_figure_is_said(sweep: FakeSweep) -> None:
+    for row in sweep.rows[:2]:
+        del row.stages["retrieve/demo"]
+    found = texts(drawn(sweep, 2))
+    assert any("left out: k=20. Without R@1 rgb: k=1." in text for text in found)
+
+
 def test_ours_and_literature_are_told_apart(sweep: FakeSweep) -> None:
     found = texts(drawn(sweep, 3))
     assert {"k=1, 1", "k=5, 5", "MVCGC †, 1.9", "IIC †, 38"} <= set(found)

@@ -2,11 +2,15 @@
 
 from pathlib import Path
 
+import numpy as np
 from fake_sweep import FakeSweep
 
+from mvcgc.identity import StageFolder
 from mvcgc.plan import RowRecord
 
 AWKWARD = "A_B & 50% <x> | $y#{z}~^\\"
+VIDEOS = 400
+NAMES = np.array([f"{number:03d}.avi" for number in range(VIDEOS)])
 UNION_CHANGE = {"cross": {"lr": 0.003, "epochs": 10}}
 
 FIGURES = {
@@ -30,6 +34,9 @@ def make(root: Path) -> FakeSweep:
                 fail(sweep, row)
             else:
                 sweep.complete(row, r1=recall, top1=accuracy)
+                leave_ranks(sweep.folder(row.stages["retrieve/demo"]), recall, seed)
+                if "union" not in name:
+                    leave_predictions(sweep.folder(row.stages["linear/demo"]), accuracy, seed)
     running = sweep.row("CoCLR", 0, paper="CoCLR [RGB+MV]")
     sweep.train(running.stages["cross"], range(1, 5))
     assert sweep.folder(running.stages["cross"]).try_lock("the tests")
@@ -40,6 +47,24 @@ def make(root: Path) -> FakeSweep:
     sweep.row(AWKWARD, 0)
     sweep.write()
     return sweep
+
+
+def leave_predictions(folder: StageFolder, top1: float, seed: int) -> None:
+    """Predictions of the test videos, of which ``top1`` per cent are right."""
+    scores = np.where(hits_of(top1, seed)[:, None], [0.9, 0.1], [0.1, 0.9])
+    np.savez(folder.path / "predictions.npz", names=NAMES, labels=np.zeros(VIDEOS, np.int64), rgb=scores)
+
+
+def leave_ranks(folder: StageFolder, r1: float, seed: int) -> None:
+    """Ranks of the test videos, of which ``r1`` per cent are the first."""
+    ranks = np.where(hits_of(r1, seed), 0, 7)
+    np.savez(folder.path / "ranks.npz", names=NAMES, labels=np.zeros(VIDEOS, np.int64), rgb=ranks)
+
+
+def hits_of(share: float, seed: int) -> np.ndarray:
+    """Which videos are hit, other ones for each seed and more of the same for a larger share."""
+    order = np.random.default_rng(seed).permutation(VIDEOS)
+    return order < round(VIDEOS * share / 100)
 
 
 def fail(sweep: FakeSweep, row: RowRecord) -> None:

@@ -3,16 +3,20 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import table_made
 from fake_sweep import FakeSweep
-from scipy import stats
+from rows import make_graph, make_row
 
 from mvcgc.errors import UserError
-from mvcgc.plan import Column, State
-from mvcgc.tables import Line, Table, table_of
+from mvcgc.metrics import bootstrap_intervals
+from mvcgc.plan import Column, Origin, State, TableSpec, record_of
+from mvcgc.tables import Line, Table, table_of, text
+
+ORIGIN = Origin("made", "Made", "demo", ["python", "-m", "mvcgc.run"], None, False, "0.1.0")
 
 
 def line_of(table: Table, name: str) -> Line:
@@ -35,15 +39,21 @@ class TestStatistics:
             assert cell.mean == pytest.approx(np.mean(values))
             assert cell.deviation == pytest.approx(np.std(values, ddof=1))
 
-    def test_difference_is_paired_by_seed(self, tmp_path: Path) -> None:
+    def test_difference_is_paired_by_seed_and_video(self, tmp_path: Path) -> None:
         table = table_of(tmp_path, table_made.make(tmp_path).record)
-        difference = line_of(table, "MVCGC (k=5)").cells[0].difference
-        assert difference is not None
-        ours, base = (np.array(table_made.FIGURES[name][0]) for name in ("MVCGC (k=5)", "Init."))
-        interval = stats.ttest_rel(ours, base).confidence_interval(0.95)
-        assert difference.mean == pytest.approx((ours - base).mean())
-        assert (difference.low, difference.high) == pytest.approx((interval.low, interval.high))
-        assert difference.pairs == 3
+        for column in range(2):
+            ours, base = (table_made.FIGURES[name][column] for name in ("MVCGC (k=5)", "Init."))
+            difference = line_of(table, "MVCGC (k=5)").cells[column].difference
+            assert difference is not None
+            assert difference.mean == pytest.approx(np.subtract(ours, base).mean())
+            hits = [
+                [table_made.hits_of(share, seed).astype(np.int8) for seed, share in enumerate(shares)]
+                for shares in (ours, base)
+            ]
+            interval = bootstrap_intervals([np.subtract(*hits)])[0]
+            assert (difference.low, difference.high) == pytest.approx(interval)
+            assert difference.low < difference.mean < difference.high
+            assert difference.pairs == 3
 
     def test_difference_takes_the_seeds_that_both_have(self, tmp_path: Path) -> None:
         table = table_of(tmp_path, table_made.make(tmp_path).record)
@@ -52,13 +62,66 @@ class TestStatistics:
         assert difference.pairs == 2
         assert difference.mean == pytest.approx(((19.0 - 27.0) + (20.5 - 28.0)) / 2)
 
-    def test_one_seed_has_neither_deviation_nor_interval(self, sweep: FakeSweep) -> None:
+    def test_one_seed_has_an_interval_over_videos(self, sweep: FakeSweep) -> None:
         for name, value in (("Init.", 20.0), ("CMC", 25.0)):
-            sweep.complete(sweep.row(name, 7), r1=value, top1=value)
-        cell = line_of(table_of(sweep.root, sweep.record), "CMC").cells[0]
+            row = sweep.row(name, 7)
+            sweep.complete(row, r1=value, top1=value)
+            table_made.leave_ranks(sweep.folder(row.stages["retrieve/demo"]), value, 0)
+        table = table_of(sweep.root, sweep.record)
+        cell = line_of(table, "CMC").cells[0]
         assert cell.deviation is None
         assert cell.difference is not None
-        assert (cell.difference.mean, cell.difference.low, cell.difference.high) == (5.0, None, None)
+        assert cell.difference.mean == 5.0
+        assert cell.difference.low is not None
+        assert 0.0 < cell.difference.low < 5.0
+        assert "from a bootstrap over test videos, of one seed: it does not cover other seeds" in text.legend(
+            table
+        )
+
+    def test_without_outcomes_there_is_no_interval_and_a_note(self, sweep: FakeSweep) -> None:
+        for name in ("Init.", "CMC"):
+            sweep.complete(sweep.row(name, 7), r1=20.0, top1=20.0)
+        sweep.columns.append(Column("cross", "loss", "Loss"))
+        sweep.finish(sweep.rows[0].stages["cross"], loss=0.5)
+        table = table_of(sweep.root, sweep.record)
+        for cell in line_of(table, "CMC").cells:
+            assert cell.difference is not None
+            assert (cell.difference.mean, cell.difference.low, cell.difference.high) == (0.0, None, None)
+        assert [note.text for note in table.notes] == [
+            "Differences without an interval, R@1 rgb, Linear rgb: some stages are of earlier code, "
+            "which did not keep the outcome of each video.",
+            "Differences without an interval, Loss: not a share of test videos.",
+        ]
+
+    def test_other_videos_cannot_be_paired(self, sweep: FakeSweep) -> None:
+        for name in ("Init.", "CMC"):
+            row = sweep.row(name, 7)
+            sweep.complete(row, r1=20.0, top1=20.0)
+            table_made.leave_ranks(sweep.folder(row.stages["retrieve/demo"]), 20.0, 0)
+        path = sweep.folder(sweep.rows[1].stages["retrieve/demo"]).path / "ranks.npz"
+        arrays = dict(np.load(path))
+        arrays["names"][0] = "other.avi"
+        np.savez(path, **arrays)
+        table = table_of(sweep.root, sweep.record)
+        assert any(
+            note.text.endswith("CMC was tested on other videos than Init., or some of their seeds were.")
+            for note in table.notes
+        )
+
+    def test_videos_are_paired_by_name_whatever_their_order(self, sweep: FakeSweep) -> None:
+        intervals = []
+        for turned in (False, True):
+            for name, share in (("Init.", 20.0), ("CMC", 30.0)):
+                row = sweep.row(f"{name}", 7)
+                sweep.complete(row, r1=share, top1=20.0)
+                table_made.leave_ranks(sweep.folder(row.stages["retrieve/demo"]), share, 0)
+            if turned:
+                path = sweep.folder(row.stages["retrieve/demo"]).path / "ranks.npz"
+                np.savez(path, **{name: array[::-1] for name, array in np.load(path).items()})
+            intervals.append(line_of(table_of(sweep.root, sweep.record), "CMC").cells[0].difference)
+            sweep.rows.clear()
+        assert intervals[0] is not None
+        assert intervals[0] == intervals[1]
 
     def test_no_common_seed_no_difference(self, sweep: FakeSweep) -> None:
         for name, seed in (("Init.", 0), ("CMC", 1)):
@@ -177,7 +240,8 @@ class TestMixtures:
         sweep.row("Other", 1, cross=False)
         table = table_of(sweep.root, sweep.record)
         texts = {note.mark: note.text for note in table.notes}
-        told = [texts[mark] for mark in line_of(table, "Other").marks]
+        assert line_of(table, "Other").marks == ("a",)
+        told = texts["a"]
         assert "The digest of the data of init/rgb is e2e2e2e2e2e2; in other rows it is d1d1d1d1d1d1." in told
         assert "The code version of retrieve/demo is 2; in other rows it is 1." in told
         assert [line_of(table, name).marks for name in ("Init.", "CMC", "MVCGC")] == [(), (), ()]
@@ -190,6 +254,36 @@ class TestMixtures:
             sweep.row(name, 0, changes={"backbone": {"arch": "r3d_18"}, "cross": {"lr": 1.0, "epochs": 10}})
         table = table_of(sweep.root, sweep.record)
         assert line_of(table, "X").marks == line_of(table, "Y").marks == ("a",)
+
+    @pytest.mark.parametrize(("key", "value"), [("tau", 0.5), ("queue", 8), ("momentum", 0.5), ("dim", 8)])
+    def test_other_checkpoints_upstream(self, tmp_path: Path, key: str, value: float) -> None:
+        usual = make_row("usual", method__k=1)
+        rows = [usual, make_row("another k"), make_row("other", **{f"method__{key}": value})]
+        graph = make_graph(rows)
+        record = record_of(graph.rows, ORIGIN, TableSpec(columns=[Column("cross", "loss", "Loss")]))
+        inits = [row.stages["init/rgb"] for row in record.rows]
+        assert inits[0] == inits[1] != inits[2]
+        table = table_of(tmp_path, record)
+        assert [line.marks for line in table.lines] == [(), (), ("a",)]
+        assert table.notes[0].text.startswith(f"method.{key} is ")
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"clip__size": 48},
+            {"augment__flip": 0.25},
+            {"backbone__width": 0.25},
+            {"init__epochs": 9},
+            {"cross__epochs": 9},
+            {"downstream__draws": 9},
+        ],
+    )
+    def test_another_scale_of_an_experiment(self, tmp_path: Path, change: dict[str, Any]) -> None:
+        graph = make_graph([make_row("a", method__k=1), make_row("b"), make_row("other", **change)])
+        record = record_of(graph.rows, ORIGIN, TableSpec(columns=[Column("cross", "loss", "Loss")]))
+        table = table_of(tmp_path, record)
+        assert [line.marks for line in table.lines] == [(), (), ("a",)]
+        assert table.notes[0].text.startswith(f"{next(iter(change)).replace('__', '.')} is ")
 
 
 class TestMachines:
