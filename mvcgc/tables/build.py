@@ -16,6 +16,7 @@ from mvcgc.tables.mixture import mixtures
 from mvcgc.tables.model import Cell, Line, Note, Table, Trial
 from mvcgc.tables.outcomes import Outcomes, is_share_of_videos, outcomes
 from mvcgc.tables.reference import check_paper, paper_table
+from mvcgc.tables.spent import Spent, spent
 
 
 def table_of(root: Path, record: SweepRecord) -> Table:
@@ -61,6 +62,7 @@ def table_of(root: Path, record: SweepRecord) -> Table:
         code=_code_versions(record),
         data=tuple(sorted({stage.dataset_digest for stage in record.stages.values()})),
         finished_ms=stages.finished_ms(),
+        spent=stages.spent(),
     )
 
 
@@ -128,6 +130,12 @@ class _Stages:
         """When the last stage finished; None if none did."""
         done = [self.state(stage).done for stage in self.record.stages]
         return max((found.finished_ms for found in done if found), default=None)
+
+    def spent(self) -> Spent:
+        """What the finished stages have cost."""
+        return spent(
+            stage.folder(self.root) for key, stage in self.record.stages.items() if self.state(key).done
+        )
 
     def machines(self) -> dict[str, str]:
         """By the ids of the finished stages whose figures are times: where these were taken."""

@@ -89,7 +89,7 @@ def _row(table: Table, line: Line, parts: list[tuple[int, str]]) -> str:
     for (column, what), words in zip(parts, text.cell_texts(table, line, parts), strict=True):
         content = escape(words)
         if what == "figure":
-            content = _figure(line.cells[column], content) + _strip(table, column, line)
+            content = _figure(line.cells[column], content) + _strip(table, column, line.cells[column])
         cells.append(f'<td class="{what}">{content}</td>')
     kind = ' class="literature"' if line.literature else ""
     name, seeds = escape(text.name(line)), text.seeds(line)
@@ -102,10 +102,9 @@ def _figure(cell: Cell, content: str) -> str:
     return f"<strong>{content}</strong>" if cell.best else content
 
 
-def _strip(table: Table, column: int, line: Line) -> str:
+def _strip(table: Table, column: int, cell: Cell) -> str:
     """Every seed's figure as a dot, on one axis for the whole column; nothing for a single seed."""
-    cell = line.cells[column]
-    figures = [f for other in table.lines for f in other.cells[column].values if abs(f) < float("inf")]
+    figures = [f for line in table.lines for f in line.cells[column].values if abs(f) < float("inf")]
     low, high = min(figures, default=0.0), max(figures, default=0.0)
     if len(cell.values) < 2 or low == high or not set(cell.values) <= set(figures):
         return ""
@@ -115,7 +114,7 @@ def _strip(table: Table, column: int, line: Line) -> str:
         f'<circle cx="{_DOT + width * (value - low) / (high - low):.1f}" cy="{middle:g}" r="{_DOT}"/>'
         for value in cell.values
     )
-    digits = text.decimals(table, column, line)
+    digits = text.decimals(table, column, cell.values)
     told = ", ".join(
         f"seed {trial.seed}: {text.number(trial.value, digits)}"
         for trial in cell.trials

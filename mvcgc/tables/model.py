@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from mvcgc.metrics import mean_std
 from mvcgc.plan import Column, State
+from mvcgc.tables.spent import Spent
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,8 @@ class Table:
     """A comparison.
 
     ``code`` names the versions of the stages' code, ``data`` the digests of the manifests they read;
-    ``finished_ms`` is when the last figure was made, in milliseconds since 1970, None if there is none yet.
+    ``finished_ms`` is when the last figure was made, in milliseconds since 1970, None if there is none yet;
+    ``spent`` what all figures have cost.
     """
 
     sweep: str
@@ -107,6 +109,7 @@ class Table:
     code: str
     data: tuple[str, ...]
     finished_ms: int | None
+    spent: Spent
 
     def __post_init__(self) -> None:
         for line in self.lines:

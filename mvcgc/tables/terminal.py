@@ -91,12 +91,12 @@ def _cells(table: Table, line: Line, index: int) -> list[Text]:
     figure = _figure(table, line, index)
     if not table.has_paper(index):
         return [figure]
-    return [figure, Text(text.paper(line.cells[index], text.decimals(table, index, line)), style="dim")]
+    return [figure, Text(text.paper(table, line, index), style="dim")]
 
 
 def _figure(table: Table, line: Line, index: int) -> Text:
     """A figure, with its difference below."""
-    digits = text.decimals(table, index, line)
+    digits = text.decimals(table, index, line.cells[index].values)
     figure = text.figure(line, index, digits)
     cell = Text(figure, style="bold green" if line.cells[index].best else _STATE_STYLES.get(figure, ""))
     if line.cells[index].difference is not None:

@@ -22,23 +22,22 @@ LEGEND = {
 }
 
 
-def decimals(table: Table, column: int, line: Line) -> int:
-    """Digits after the point for a row's figures in a column: three significant ones for the column's
+def decimals(table: Table, column: int, shown: Sequence[float]) -> int:
+    """Digits after the point for the figures ``shown`` in a column: three significant ones for the column's
     largest.
 
-    Costs (lower is better) that are hundreds of times apart go row by row.
+    Where costs (lower is better) are hundreds of times apart, three for the largest of those that are shown.
     """
-    figures = [figure for other in table.lines for figure in _figures(other, column)]
+    cells = [line.cells[column] for line in table.lines]
+    figures = _sizes([value for cell in cells for value in (*cell.values, cell.paper) if value is not None])
     if table.columns[column].better == "lower" and max(figures, default=0) > 100 * min(figures, default=0):
-        figures = _figures(line, column)
+        figures = _sizes(shown)
     largest = max(figures, default=100.0)
     return max(1, 2 - math.floor(math.log10(largest)))
 
 
-def _figures(line: Line, column: int) -> list[float]:
-    cell = line.cells[column]
-    figures = [abs(value) for value in (*cell.values, cell.paper) if value is not None]
-    return [figure for figure in figures if 0 < figure < float("inf")]
+def _sizes(figures: Sequence[float]) -> list[float]:
+    return [size for size in map(abs, figures) if 0 < size < float("inf")]
 
 
 def number(value: float, digits: int, sign: bool = False) -> str:
@@ -84,9 +83,10 @@ def difference(line: Line, column: int, digits: int) -> str:
     return text
 
 
-def paper(cell: Cell, digits: int) -> str:
+def paper(table: Table, line: Line, column: int) -> str:
     """The paper's figure; nothing where it has none."""
-    return "" if cell.paper is None else number(cell.paper, digits)
+    published = line.cells[column].paper
+    return "" if published is None else number(published, decimals(table, column, [published]))
 
 
 def seeds(line: Line) -> str:
@@ -160,6 +160,8 @@ def origin(table: Table) -> list[tuple[str, str]]:
     if table.finished_ms is not None:
         stamp = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(table.finished_ms / 1000))
         rows.append(("Last figure", stamp))
+        hours = f"{float(f'{table.spent.rank_hours:.2g}'):,g}"
+        rows.append(("Cost", f"{table.spent.stages} finished stages, {hours} rank-hours"))
     return rows
 
 
@@ -198,11 +200,11 @@ def cell_texts(table: Table, line: Line, parts: Sequence[tuple[int, str]]) -> li
     """The text of every printed column of a row, as `grid` lists them."""
     texts = []
     for column, what in parts:
-        digits = decimals(table, column, line)
+        digits = decimals(table, column, line.cells[column].values)
         if what == "figure":
             texts.append(figure(line, column, digits))
         elif what == "difference":
             texts.append(difference(line, column, digits))
         else:
-            texts.append(paper(line.cells[column], digits))
+            texts.append(paper(table, line, column))
     return texts

@@ -40,7 +40,7 @@ def test_decimals_follow_the_largest_figure(tmp_path: Path, loss: float, expecte
     sweep = FakeSweep(tmp_path, paper_table=None, columns=[Column("retrieve/demo", "r1_rgb", "R@1")])
     sweep.complete(sweep.row("Init.", 0, cross=False), r1=loss, top1=0.0)
     made = table_of(tmp_path, sweep.record)
-    assert text.figure(made.lines[0], 0, text.decimals(made, 0, made.lines[0])) == expected
+    assert text.figure(made.lines[0], 0, text.decimals(made, 0, made.lines[0].cells[0].values)) == expected
 
 
 @pytest.mark.parametrize(("better", "small"), [("lower", "0.00812"), ("higher", "0.0")])
@@ -50,8 +50,17 @@ def test_costs_that_are_far_apart_keep_their_digits(tmp_path: Path, better: str,
     for name, seconds in (("Ours", 0.00812), ("Theirs", 13.21)):
         sweep.complete(sweep.row(name, len(sweep.rows), cross=False), r1=seconds, top1=0.0)
     made = table_of(tmp_path, sweep.record)
-    told = [text.figure(line, 0, text.decimals(made, 0, line)) for line in made.lines]
-    assert told == [small, "13.2"]
+    told = [text.cell_texts(made, line, [(0, "figure"), (0, "paper")]) for line in made.lines]
+    assert told == [[small, ""], ["13.2", ""]]
+
+
+def test_the_papers_costs_keep_their_own_digits(tmp_path: Path) -> None:
+    column = Column("retrieve/demo", "r1_rgb", "Storage (GB)", paper="storage_gb", better="lower")
+    sweep = FakeSweep(tmp_path, paper_table="table1_efficiency_ucf101", baseline=None, columns=[column])
+    sweep.complete(sweep.row("Ours", 0, cross=False, paper="MVCGC"), r1=0.00312, top1=0.0)
+    made = table_of(tmp_path, sweep.record)
+    told = [text.cell_texts(made, line, [(0, "figure"), (0, "paper")]) for line in made.lines]
+    assert told[:2] == [["0.00312", "1.90"], ["", "38.0"]]
 
 
 def test_cells_of_a_row_that_differ_in_their_seeds_say_so(tmp_path: Path) -> None:
