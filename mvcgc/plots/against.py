@@ -84,7 +84,7 @@ def draw(source: Source, spec: PlotSpec) -> Figure | None:
             places = index - (len(names) - 1) / 2 if labels else 0.0
             _series(axes, found, index, partial(scale.moved, places=places), is_joined=labels or bool(name))
         axes.margins(0.12 if labels else 0.2)
-    if len(names) > 1 or papers:
+    if any(names) or papers:
         all_axes[len(panels) - 1 if labels else 0].legend(
             loc="upper left", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.0
         )
@@ -111,7 +111,7 @@ class _Scale:
         """``x`` moved by so many places: one for each series, ``aside`` of them for its dots."""
         low, high = self.numbers[0], self.numbers[-1]
         share = _DODGE * (places + aside)
-        return x * (high / low) ** share if self.is_log else x + (high - low or 1.0) * share
+        return x * (high / low) ** share if self.is_log else x + (high - low or abs(high) or 1.0) * share
 
 
 def _set_x(axes: Axes, source: Source, spec: PlotSpec, scale: _Scale) -> None:
@@ -155,7 +155,7 @@ def _series(
     colour = COLOURS[index % len(COLOURS)]
     for mark in marks:
         x = moved(mark.x, 1 / 3)
-        values = mark.cell.values
+        values = mark.cell.values if len(mark.cell.values) > 1 else []
         axes.plot([x] * len(values), values, "o", color=colour, markersize=3.5, alpha=0.5, markeredgewidth=0)
     one_each = len({mark.x for mark in marks}) == len(marks)  # else the line would go up and down at one x
     axes.errorbar(

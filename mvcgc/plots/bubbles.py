@@ -1,6 +1,7 @@
 """Accuracy against time per video, circles as large as what is stored: figure 1, as the paper draws it."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ from mvcgc.plots.style import COLOURS, SOFT, new_figure
 from mvcgc.tables import Line
 from mvcgc.tables.text import LITERATURE
 
+_UNIT = re.compile(r"[(,]\s*(\w+)\)?$")
+"""At the end of a column's label: ``Storage (GB)``."""
 LARGEST = 38.0
 """Radius of the largest circle, in points."""
 
@@ -43,6 +46,8 @@ def draw(source: Source, spec: PlotSpec) -> Figure | None:
     most = max(bubble.amount for bubble in bubbles)
     bubbles.sort(key=lambda bubble: -bubble.amount)
     x, y, area = (columns[index].label for index in at)
+    found = _UNIT.search(area)
+    unit = f" {found[1]}" if found else ""
     cited = any(not bubble.is_ours for bubble in bubbles)
     caption = sentences(
         source.about(),
@@ -67,7 +72,7 @@ def draw(source: Source, spec: PlotSpec) -> Figure | None:
     write_labels(
         axes,
         [
-            f"{bubble.name}{'' if bubble.is_ours else f' {LITERATURE}'}, {bubble.amount:.3g}"
+            f"{bubble.name}{'' if bubble.is_ours else f' {LITERATURE}'}, {bubble.amount:.3g}{unit}"
             for bubble in bubbles
         ],
         [(bubble.x, bubble.y) for bubble in bubbles],

@@ -120,7 +120,7 @@ def test_a_row_that_will_have_no_figure_is_said(sweep: FakeSweep) -> None:
 
 def test_ours_and_literature_are_told_apart(sweep: FakeSweep) -> None:
     found = texts(drawn(sweep, 3))
-    assert {"k=1, 1", "k=5, 5", "MVCGC †, 1.9", "IIC †, 38"} <= set(found)
+    assert {"k=1, 1 GB", "k=5, 5 GB", "MVCGC †, 1.9 GB", "IIC †, 38 GB"} <= set(found)
 
 
 def test_cells_hold_counts(sweep: FakeSweep) -> None:
