@@ -1,7 +1,8 @@
 """Motion vectors of the video encoded again as CoViAR (Wu et al. 2018) and IMRNet prepare it.
 
-MPEG-4 part 2, P-frames only, a keyframe every 12 frames, quantiser 1 (their ``-q:v 1 -c:v mpeg4``): one past
-reference, the frame before. Here the picture keeps its size, where CoViAR scales it to 340x256.
+MPEG-4 part 2, P-frames only, a keyframe every 12 frames, so one past reference, the frame before; and as fine
+a quantiser as libavcodec takes unless told otherwise, 2, where they ask for 1 (``-q:v 1 -c:v mpeg4``). Here
+the picture keeps its size, where CoViAR scales it to 340x256.
 
 With a fixed quantiser a group of pictures is coded by itself, so encoding from the last multiple of 12 on
 gives the very vectors of the whole file encoded again.
@@ -27,8 +28,6 @@ from mvcgc.video.vectors import DISTANCE, Raw, fetch
 
 GOP = 12
 CODEC = "mpeg4"
-QSCALE = 118
-"""Quantiser 1 in FFmpeg's lambda units."""
 _TICK = Fraction(1, 25)
 
 
@@ -53,7 +52,7 @@ class Recoder:
             self._encoder.width, self._encoder.height = frame.width, frame.height
             self._encoder.pix_fmt = "yuv420p"
             self._encoder.time_base = _TICK
-            configure(self._encoder, CODEC, 0, GOP, QSCALE)
+            configure(self._encoder, CODEC, 0, GOP)
         given = _plain(frame, self._converter, self._pushed, _TICK)
         self._pushed += 1
         (packet,) = self._encoder.encode(given)
@@ -79,7 +78,7 @@ def reencode(source: Path, target: Path) -> None:
             assert isinstance(made, VideoStream)
             made.height, made.width = stream.codec_context.height, stream.codec_context.width
             made.pix_fmt = "yuv420p"
-            configure(made.codec_context, CODEC, 0, GOP, QSCALE)
+            configure(made.codec_context, CODEC, 0, GOP)
             for index, frame in enumerate(read.decode(stream)):
                 written.mux(made.encode(_plain(frame, converter, index, 1 / rate)))
             written.mux(made.encode(None))

@@ -39,9 +39,6 @@ QUALITY: dict[str, dict[str, str]] = {
 }
 """Private options of the encoders that know a constant quality."""
 
-QSCALE = 3 * 118
-"""Quantiser 3 in FFmpeg's lambda units, for the encoders that have a fixed one."""
-
 
 def encode(
     path: Path | str,
@@ -107,11 +104,14 @@ def encode(
         partial.unlink(missing_ok=True)
 
 
-def configure(context: VideoCodecContext, codec: str, bframes: int, gop: int, qscale: int = QSCALE) -> None:
-    """Set up an encoder of ``codec`` for the same bytes every time; ``qscale`` where it has a fixed one."""
+def configure(context: VideoCodecContext, codec: str, bframes: int, gop: int) -> None:
+    """Set up an encoder of ``codec`` for the same bytes every time.
+
+    Those without a constant quality of their own get a fixed quantiser, the finest of libavcodec's default
+    range: 2.
+    """
     context.gop_size, context.max_b_frames = gop, bframes
     context.thread_type, context.thread_count = ThreadType.NONE, 1
     context.flags |= Flags.bitexact
     if codec not in QUALITY:
         context.flags |= Flags.qscale
-        context.global_quality = qscale
