@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from mvcgc import follow, inventory, run
+from mvcgc import follow, inventory, run, weights
 from mvcgc.bench import commands
 from mvcgc.collect import collect, ui, watch
 from mvcgc.config import Config, compose
@@ -64,6 +64,17 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--port", type=int, default=5000)
     show.add_argument("--socket", type=Path, help="listen on this Unix socket instead of a port")
     _take_overrides(show)
+
+    export = _add(verbs, "export", _export, "the encoder of a finished init or cross stage as a file")
+    export.add_argument("stage", metavar="STAGE", help="its name, id (as in the plan) or fingerprint")
+    export.add_argument("file", metavar="FILE.safetensors", type=Path)
+    export.add_argument("--view", help="rgb, mv, ...; needed where the stage has two")
+
+    bring = verbs.add_parser("import", help="an encoder of others as such a file")
+    origins = bring.add_subparsers(metavar="ORIGIN", required=True)
+    coclr = _add(origins, "coclr", _import_coclr, "the RGB network (S3D) of a checkpoint of CoCLR")
+    coclr.add_argument("checkpoint", metavar="CHECKPOINT", type=Path)
+    coclr.add_argument("file", metavar="FILE.safetensors", type=Path)
 
     data = verbs.add_parser("data", help="index datasets, make the demo's videos")
     steps = data.add_subparsers(metavar="STEP", required=True)
@@ -140,6 +151,17 @@ def _ui(parsed: argparse.Namespace) -> int:
     config = compose(parsed.overrides)
     results = Path(config.results)
     return ui(Path(config.root), config.tracking, port=parsed.port, socket=parsed.socket, results=results)
+
+
+def _export(parsed: argparse.Namespace) -> None:
+    card = weights.export_encoder(follow.find_stage(_root(), parsed.stage), parsed.file, parsed.view)
+    network = f"{card.backbone.arch.value} of width {card.backbone.width:g}"
+    print(f"{parsed.file}: {card.view} of {card.stage}, {network}")
+
+
+def _import_coclr(parsed: argparse.Namespace) -> None:
+    card = weights.import_coclr(parsed.checkpoint, parsed.file)
+    print(f"{parsed.file}: {card.view}, {card.backbone.arch.value}, of {card.source}")
 
 
 def _data_scan(parsed: argparse.Namespace) -> None:
