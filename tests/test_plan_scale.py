@@ -1,6 +1,5 @@
 """Plans of many rows, and of the paper's tables, from the command line on."""
 
-import os
 import re
 import subprocess
 import sys
@@ -15,17 +14,24 @@ GRID = [
 ]
 
 
+WATCHED = """
+import resource, subprocess, sys
+code = subprocess.call(sys.argv[1:])
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)
+sys.exit(code)
+"""
+"""Runs a command and tells the most memory that it held. A process of its own, and a small one: what the
+kernel tells of a child begins with what its parent held when it was started."""
+
+
 def plan(root: Path, *arguments: str) -> tuple[str, int]:
     """What the command prints, and the most memory that it held, in KiB."""
     command = [sys.executable, "-m", "mvcgc.run", "-m", "hydra/launcher=plan", f"root={root}", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        out = process.stdout.read()
-        # Of this child alone: what RUSAGE_CHILDREN says is the most of any that this process ever had.
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0
-    return out, used.ru_maxrss
+    done = subprocess.run(
+        [sys.executable, "-c", WATCHED, *command], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout, int(done.stderr.splitlines()[-1])
 
 
 def test_thirty_thousand_rows_fit_into_a_gibibyte(tmp_path: Path) -> None:

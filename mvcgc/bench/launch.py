@@ -58,7 +58,7 @@ def run(jobs: int, partition: str | None, rounds: int) -> measure.Report:
         shutil.rmtree(folder, ignore_errors=True)
     best = {"ours": asdict(_best(ours)), "stock": asdict(_best(stock))}
     what = f"{jobs} trivial jobs on {cluster}, the best of {rounds} rounds, in seconds. {_ARRAY}"
-    rows = [[label, best["ours"][name], best["stock"][name]] for label, name in _LABELS.items()]
+    rows = [[label, best["ours"][name], best["stock"][name]] for name, label in _LABELS.items()]
     return measure.Report(
         "launch",
         "Launching",
