@@ -45,7 +45,7 @@ def made_up(shape: Shape, views: tuple[str, ...], seed: int, device: torch.devic
     generator = torch.Generator().manual_seed(seed)
     sizes = (shape.batch, 2, shape.frames, shape.size, shape.size)
     stored = {
-        view: torch.randint(0, 256, (*sizes, 3), generator=generator, dtype=torch.uint8)
+        view: torch.randint(0, 256, (*sizes[:2], 3, *sizes[2:]), generator=generator, dtype=torch.uint8)
         if view == RGB
         else torch.randn(*sizes, VIEW_CHANNELS[view], generator=generator).half()
         for view in views
@@ -72,6 +72,7 @@ def made_up(shape: Shape, views: tuple[str, ...], seed: int, device: torch.devic
         group=number,
         label=number % 10,
         names=[f"{each}.avi" for each in number.tolist()],
+        matrix=torch.zeros_like(number),
     )
     return batch.pin_memory() if device.type == "cuda" else batch
 

@@ -214,7 +214,7 @@ def flow(method: str, size: int | None) -> Read:
     def read(at: At) -> object:
         info = at.info
         height, width = (size, size) if size else (info.height, info.width)
-        blurred = cv2.GaussianBlur(rng.integers(0, 256, (height, width + 2, 3), np.uint8), (0, 0), 3)
+        blurred = cv2.GaussianBlur(rng.integers(0, 256, (height, width + 2), np.uint8), (0, 0), 3)
         pair = cv2.convertScaleAbs(blurred, alpha=8, beta=-900)
         return flow_of(np.stack([pair[:, :-2], pair[:, 2:]]), FlowMethod(method))
 

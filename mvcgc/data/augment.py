@@ -18,6 +18,8 @@ from torch import Tensor
 from mvcgc.data.batch import Batch
 from mvcgc.data.sampling import COLUMNS, SIGMA
 from mvcgc.data.views import RGB
+from mvcgc.video import Matrix
+from mvcgc.video.colour import weights
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
@@ -25,6 +27,12 @@ STD = (0.229, 0.224, 0.225)
 
 GREY = (0.299, 0.587, 0.114)
 """Weights of R, G and B in brightness (BT.601)."""
+
+WEIGHTS = [weights(matrix) for matrix in sorted(Matrix)]
+"""By number of a `Matrix`, [3, 4]: from planes to RGB."""
+
+DEPENDS = ((0, 2), (0, 1, 2), (0, 1))
+"""Which planes R, G and B depend on."""
 
 REFERENCE_SIZE = 128
 """Side in pixels of the picture that `sampling.SIGMA` and the two constants below refer to."""
@@ -46,7 +54,8 @@ NEGLIGIBLE = 1e-8
 
 Clips = Float[Tensor, "M 3 T H W"]
 Draws = dict[str, list[float]]
-"""Each of `COLUMNS` -> its value for each of M clips, on the host: choosing never waits for the device."""
+"""Each of `COLUMNS`, and ``matrix`` -> its value for each of M clips, on the host: choosing never waits for
+the device."""
 
 
 def augment(batch: Batch) -> dict[str, Float[Tensor, "B N C T H W"]]:
@@ -57,32 +66,38 @@ def augment(batch: Batch) -> dict[str, Float[Tensor, "B N C T H W"]]:
     """
     columns = batch.draws.flatten(0, 1).unbind(1)
     draws = {name: column.tolist() for name, column in zip(COLUMNS, columns, strict=True)}
+    draws["matrix"] = batch.matrix.repeat_interleave(batch.draws.shape[1]).tolist()
     result = {}
     for view, tensor in batch.views.items():
         flat = tensor.flatten(0, 1)
-        done = _in_parts(_rgb if view == RGB else _motion, flat, draws)
+        if view == RGB:
+            done = _in_parts(_rgb, flat, flat.shape, draws)
+        else:
+            done = _in_parts(_motion, flat, flat.movedim(-1, 1).shape, draws)
         result[view] = done.reshape(*tensor.shape[:2], *done.shape[1:])
     return result
 
 
 def _in_parts(
-    change: Callable[[Tensor, Draws, Tensor], None], stored: Shaped[Tensor, "M T H W C"], draws: Draws
+    change: Callable[[Tensor, Draws, Tensor], None],
+    stored: Shaped[Tensor, "M ..."],
+    shape: torch.Size,
+    draws: Draws,
 ) -> Float[Tensor, "M C T H W"]:
-    """Have ``change`` write what becomes of the stored clips, some clips at a time.
+    """Have ``change`` write what becomes of the stored clips, of ``shape``, some clips at a time.
 
     A CPU keeps one clip in its cache from the first operation to the last; a GPU wants them all at once.
     """
-    clips, length, height, width, channels = stored.shape
-    result = torch.empty(clips, channels, length, height, width, device=stored.device)
-    step = 1 if stored.device.type == "cpu" else clips
-    for first in range(0, clips, step):
+    result = torch.empty(shape, device=stored.device)
+    step = 1 if stored.device.type == "cpu" else len(stored)
+    for first in range(0, len(stored), step):
         part = slice(first, first + step)
         change(stored[part], {name: values[part] for name, values in draws.items()}, result[part])
     return result
 
 
-def _rgb(frames: UInt8[Tensor, "M T H W 3"], draws: Draws, out: Clips) -> None:
-    out.copy_(_flipped(frames.permute(0, 4, 1, 2, 3), draws)).div_(255)
+def _rgb(planes: UInt8[Tensor, "M 3 T H W"], draws: Draws, out: Clips) -> None:
+    _convert(_flipped(planes, draws), draws, out)
     _jitter(out, draws)
     _apply(_grey, out, [i for i, grey in enumerate(draws["grey"]) if grey], draws["grey"])
     size = out.shape[-1]
@@ -90,6 +105,19 @@ def _rgb(frames: UInt8[Tensor, "M T H W 3"], draws: Draws, out: Clips) -> None:
     _apply(_blur, out, [i for i, sigma in enumerate(sigmas) if sigma > 0], sigmas)
     for channel, (mean, std) in enumerate(zip(MEAN, STD, strict=True)):
         out[:, channel].sub_(mean).div_(std)
+
+
+def _convert(planes: UInt8[Tensor, "M 3 T H W"], draws: Draws, out: Clips) -> None:
+    """RGB in [0, 1] of the planes of `mvcgc.video.colour`, each clip by its own matrix."""
+    factors = torch.tensor([WEIGHTS[int(matrix)] for matrix in draws["matrix"]])
+    factors = factors.to(out.device, non_blocking=True)[..., None, None, None]  # M, channel, factor, T, H, W
+    parts = planes.float().unbind(1)
+    for channel, used in enumerate(DEPENDS):
+        red_green_or_blue = out[:, channel]
+        red_green_or_blue.copy_(factors[:, channel, 3].expand_as(red_green_or_blue))
+        for plane in used:
+            red_green_or_blue.addcmul_(parts[plane], factors[:, channel, plane])
+    out.clamp_(0, 1)
 
 
 def _motion(vectors: Float16[Tensor, "M T s s2 2"], draws: Draws, out: Float[Tensor, "M 2 T s s2"]) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mvcgc.data.sampling import COLUMNS
 from mvcgc.data.views import ViewArrays
+from mvcgc.video import Matrix
 
 
 @dataclass(frozen=True)
@@ -18,11 +19,12 @@ class Batch:
     """Clips as read, before augmentation.
 
     Attributes:
-        views: rgb uint8 [B, N, T, S, S, 3], already cropped and resized; mv and flows float16 [B, N, T, s, s,
-            2] in pixels of the s x s picture per frame.
+        views: rgb uint8 [B, N, 3, T, S, S], the planes of `mvcgc.video.colour`, already cropped and resized;
+            mv and flows float16 [B, N, T, s, s, 2] in pixels of the s x s picture per frame.
         draws: float32 [B, N, P], the parameters named by `sampling.COLUMNS`; stays on the host.
         video, group, label: int64 [B]; ids within the manifest, label -1 if unknown.
         names: B paths within the dataset.
+        matrix: int64 [B], the `Matrix` from ``rgb`` to RGB; stays on the host.
     """
 
     views: dict[str, Tensor]
@@ -31,14 +33,15 @@ class Batch:
     group: Int64[Tensor, " B"]
     label: Int64[Tensor, " B"]
     names: list[str]
+    matrix: Int64[Tensor, " B"]
 
     def __post_init__(self) -> None:
         head = self.draws.shape[:2]
         assert self.draws.shape[2] == len(COLUMNS), f"draws have {self.draws.shape[2]} columns"
         for view, tensor in self.views.items():
-            assert tensor.ndim == 6, f"{view} is {tuple(tensor.shape)}, not [B, N, T, S, S, C]"
+            assert tensor.ndim == 6, f"{view} is {tuple(tensor.shape)}, not [B, N, ...] of clips"
             assert tensor.shape[:2] == head, f"{view} is {tuple(tensor.shape)}, draws are {tuple(head)}"
-        for ids in (self.video, self.group, self.label, self.names):
+        for ids in (self.video, self.group, self.label, self.names, self.matrix):
             assert len(ids) == head[0], f"{len(ids)} ids for {head[0]} samples"
 
     def __len__(self) -> int:
@@ -104,7 +107,7 @@ class Sample:
     Attributes:
         views: as in `Batch`, [rows, N, T, ...] arrays.
         draws: float32 [rows, N, P].
-        video, group, label, name: of the video, for every row.
+        video, group, label, name, matrix: of the video, for every row.
     """
 
     views: ViewArrays
@@ -113,6 +116,7 @@ class Sample:
     group: int
     label: int
     name: str
+    matrix: Matrix
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
@@ -132,4 +136,5 @@ def collate(samples: Sequence[Sample]) -> Batch:
         group=ids([sample.group for sample in samples]),
         label=ids([sample.label for sample in samples]),
         names=[sample.name for sample, count in zip(samples, rows, strict=True) for _ in range(count)],
+        matrix=ids([sample.matrix for sample in samples]),
     )

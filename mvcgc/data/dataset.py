@@ -23,7 +23,7 @@ from mvcgc.data.sampling import (
     windows,
 )
 from mvcgc.data.views import ViewArrays, check_views, read_views
-from mvcgc.video import VideoError
+from mvcgc.video import Matrix, VideoError
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Source:
         flat = [draw for row in draws for draw in row]
         path = self.manifest.root / video.path
         try:
-            arrays = read_views(
+            arrays, matrix = read_views(
                 path,
                 video.info,
                 flat,
@@ -94,9 +94,11 @@ class Source:
             )
         except (VideoError, OSError) as error:
             return Unread(video.path, " ".join(str(error).split()))
-        return self.sample(index, draws, arrays)
+        return self.sample(index, draws, arrays, matrix)
 
-    def sample(self, index: int, draws: Sequence[Sequence[Draw]], arrays: ViewArrays) -> Sample:
+    def sample(
+        self, index: int, draws: Sequence[Sequence[Draw]], arrays: ViewArrays, matrix: Matrix
+    ) -> Sample:
         """The sample of what was read, for ``draws`` [rows][N] in turn, of the video at ``index``."""
         video = self.video(index)
         head = (len(draws), len(draws[0]))
@@ -108,6 +110,7 @@ class Source:
             group=self.manifest.groups[number],
             label=video.label,
             name=video.path,
+            matrix=matrix,
         )
 
 

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float16, Float32
 
 from mvcgc.data.sampling import ClipConfig, Draw, MotionConfig
 from mvcgc.errors import UserError
-from mvcgc.video import Box, Clip, ClipRequest, FlowMethod, Reader, VideoInfo, flow, pool
+from mvcgc.video import Box, Clip, ClipRequest, FlowMethod, Matrix, Reader, VideoInfo, flow, pool, to_grey
 
 RGB = "rgb"
 MV = "mv"
@@ -24,7 +24,8 @@ VIEW_CHANNELS: dict[str, int] = {RGB: 3, **dict.fromkeys(VECTORS, 2), **dict.fro
 """Channels of each view at the network's input."""
 
 ViewArrays = dict[str, np.ndarray]
-"""View -> uint8 [clips, T, S, S, 3] for rgb, float16 [clips, T, s, s, 2] for motion."""
+"""View -> uint8 [clips, 3, T, S, S] for rgb (the planes of `mvcgc.video.colour`, which become RGB on the
+device), float16 [clips, T, s, s, 2] for motion."""
 
 
 def check_views(views: Sequence[str], key: str = "views") -> None:
@@ -45,6 +46,18 @@ def needs_vectors(views: Sequence[str]) -> bool:
     return MV in views
 
 
+def empty_views(clips: int, views: Sequence[str], clip: ClipConfig, motion: MotionConfig) -> ViewArrays:
+    """Room for so many clips."""
+    sizes = {
+        view: (3, clip.frames, clip.size, clip.size) if view == RGB else (clip.frames, *2 * (motion.size,), 2)
+        for view in views
+    }
+    return {
+        view: np.empty((clips, *size), np.uint8 if view == RGB else np.float16)
+        for view, size in sizes.items()
+    }
+
+
 def read_views(
     path: Path,
     info: VideoInfo,
@@ -54,8 +67,8 @@ def read_views(
     clip: ClipConfig,
     motion: MotionConfig,
     mestimate: bool,
-) -> ViewArrays:
-    """The clips that ``draws`` ask for, in their order, in one pass over the file.
+) -> tuple[ViewArrays, Matrix]:
+    """The clips that ``draws`` ask for, in their order, in one pass over the file, and the way to RGB.
 
     Flips are left to `augment`.
 
@@ -66,10 +79,7 @@ def read_views(
     Raises:
         VideoError: as `Reader`.
     """
-    arrays: ViewArrays = {}
-    for view in views:
-        side, kind = (clip.size, np.uint8) if view == RGB else (motion.size, np.float16)
-        arrays[view] = np.empty((len(draws), clip.frames, side, side, VIEW_CHANNELS[view]), kind)
+    arrays = empty_views(len(draws), views, clip, motion)
     # What several draws show alike is read and computed for the first of them.
     first: dict[tuple[int, Box], int] = {}
     for number, draw in enumerate(draws):
@@ -87,7 +97,7 @@ def read_views(
     vectors = next((view for view in views if view in VECTORS), None)
     with Reader(path, info, mestimate=mestimate, recode=vectors == MV_COVIAR, pictures=bool(sizes)) as reader:
         requests = [_request(*key, clip.frames) for key in keys]
-        clips = reader.read(requests, motion=vectors is not None, rgb=into)
+        clips = reader.read(requests, motion=vectors is not None, planes=into)
 
     fields: dict[int, np.ndarray] = {}
     for (start, crop, size), one in zip(keys, clips, strict=True):
@@ -98,14 +108,14 @@ def read_views(
             crop_motion(fields[start], motion.cell, crop, out=arrays[vectors][number])
         for view in flows:
             if size == motion.size:
-                assert one.rgb is not None
-                field = flow(one.rgb, FLOWS[view])
+                assert one.planes is not None
+                field = flow(to_grey(one.planes[0]), FLOWS[view])
                 arrays[view][number] = in_blocks(field) if view in LOW_FLOWS else field
     for number, draw in enumerate(draws):
         if (same := first[draw.start, draw.crop]) != number:
             for array in arrays.values():
                 array[number] = array[same]
-    return arrays
+    return arrays, clips[0].matrix
 
 
 def _place(key: tuple[int, Box]) -> tuple[int, int, int, int, int]:
@@ -176,5 +186,5 @@ def crop_motion(
     along = field.reshape(*field.shape[:2], -1) * np.tile(scale, field.shape[2])
     halves = torch.from_numpy(along).half().numpy()  # rounds as numpy does, in a tenth of the time
     words = halves.view(np.uint32)
-    # mode="clip" (all are inside) writes into ``out`` directly, "raise" by way of a buffer.
-    words.take(columns, axis=2).take(rows, axis=1, out=out.view(np.uint32)[..., 0], mode="clip")
+    # mode="clip": all are inside, and "raise" checks each, and writes into ``out`` by way of a buffer.
+    words.take(columns, axis=2, mode="clip").take(rows, axis=1, out=out.view(np.uint32)[..., 0], mode="clip")

@@ -32,6 +32,7 @@ from mvcgc.stages.activation_spec import ActivationConfig, ActivationSpec
 from mvcgc.stages.context import Result, StageContext
 from mvcgc.stages.evaluate_bench import load_backbone
 from mvcgc.stages.evaluate_classify import probe_file
+from mvcgc.video import to_rgb
 
 ACTIVATION = Path("activation.npz")
 LINEAR = "linear"
@@ -159,7 +160,8 @@ def _look(
             maps[view] = logits.mean(dim=0).cpu()
             pooled = network.probe(features.mean(dim=(2, 3, 4)))
             scores[view] = pooled.softmax(dim=1)[0, sample.label].cpu()
-    return Seen(batch.views[RGB][0, 0, spec.clip.frames // 2], maps, scores)
+    middle = sample.views[RGB][0, 0, :, spec.clip.frames // 2]
+    return Seen(torch.from_numpy(to_rgb(middle, sample.matrix)), maps, scores)
 
 
 def class_map(probe: Probe, features: Float[Tensor, "B D t h w"]) -> Float[Tensor, "B classes t h w"]:

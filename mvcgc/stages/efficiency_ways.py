@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 from torch import Tensor
 
 from mvcgc.data.augment import augment
@@ -14,10 +13,10 @@ from mvcgc.data.dataset import Source, Unread, WindowDataset
 from mvcgc.data.loader import UnreadableVideos
 from mvcgc.data.manifest import Manifest, Video
 from mvcgc.data.sampling import MotionConfig
-from mvcgc.data.views import FLOWS, MV, MV_COVIAR, RGB, VIEW_CHANNELS
+from mvcgc.data.views import FLOWS, MV, MV_COVIAR, RGB, empty_views
 from mvcgc.stages.efficiency_spec import EfficiencySpec, Stored
 from mvcgc.stages.evaluate_passes import ROWS
-from mvcgc.video import probe, reencode
+from mvcgc.video import Matrix, probe, reencode
 from mvcgc.video.jpeg import load, store
 
 Inputs = dict[str, Tensor]
@@ -105,16 +104,13 @@ class Jpeg(Way):
     def clips(self) -> Iterator[Inputs]:
         """Pictures read, cropped and sized."""
         dataset = _windows(self.spec, self.manifest, self.number, self.spec.views)
-        source, frames = dataset.source, self.spec.clip.frames
+        source = dataset.source
         for item in dataset.plan(0):
             rows = dataset.draws(item)
-            arrays = {}
-            for view in self.spec.views:
-                side, kind = (source.clip.size, np.uint8) if view == RGB else (source.motion.size, np.float16)
-                arrays[view] = np.empty((len(rows), frames, side, side, VIEW_CHANNELS[view]), kind)
+            arrays = empty_views(len(rows), self.spec.views, source.clip, source.motion)
             motion = next(array for view, array in arrays.items() if view != RGB)
             load(self.scratch, [(row[0].start, row[0].crop) for row in rows], arrays.get(RGB), motion)
-            yield _inputs(source.sample(0, rows, arrays))
+            yield _inputs(source.sample(0, rows, arrays, Matrix.BT601))
 
 
 WAYS: dict[Stored, type[Way]] = {Stored.COMPRESSED: Compressed, Stored.RECODED: Recoded, Stored.JPEG: Jpeg}

@@ -1,6 +1,7 @@
 """Compressed video files in, aligned clips of RGB and motion vectors out; nothing else imports av."""
 
 from mvcgc.video.clip import CELL, Box, Clip, ClipRequest
+from mvcgc.video.colour import Matrix, to_grey, to_rgb
 from mvcgc.video.coviar import reencode
 from mvcgc.video.encode import encode
 from mvcgc.video.errors import Reason, VideoError
@@ -17,6 +18,7 @@ __all__ = [
     "ClipRequest",
     "Clock",
     "FlowMethod",
+    "Matrix",
     "Reader",
     "Reason",
     "VideoError",
@@ -26,4 +28,6 @@ __all__ = [
     "pool",
     "probe",
     "reencode",
+    "to_grey",
+    "to_rgb",
 ]

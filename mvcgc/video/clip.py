@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
+from mvcgc.video.colour import Matrix, to_rgb
+
 CELL = 8
 """Side of a motion cell in pixels. No codec here moves smaller blocks, so this grid loses nothing."""
 
@@ -35,8 +37,8 @@ class ClipRequest:
     Attributes:
         start: first frame, counted in display order from 0.
         frames: number of consecutive frames.
-        crop: part of the picture that RGB shows; None is all of it. Motion is never cropped here.
-        size: (height, width) of the RGB frames in pixels; None if no RGB is wanted.
+        crop: part of the picture that is shown; None is all of it. Motion is never cropped here.
+        size: (height, width) of the pictures in pixels; None if none are wanted.
     """
 
     start: int
@@ -61,27 +63,34 @@ class Clip:
     """Consecutive frames of one video.
 
     Attributes:
-        rgb: uint8 [T, H, W, 3], contiguous; None where none was asked for.
+        planes: uint8 [3, T, H, W], Y', Cb and Cr as `colour` defines them; None where none were asked for.
         mv: float32 [T, h, w, 2] with h = ceil(H / 8), w = ceil(W / 8) of the whole upright picture: (dx, dy)
             of the content from past to current, dx to the right, dy down, in pixels of the full-size picture
             per frame of distance. 0 where invalid. None where no motion was asked for.
         valid: bool [T, h, w]: whether the stream tells the motion of this cell.
+        matrix: what leads from ``planes`` to RGB.
     """
 
-    rgb: UInt8[np.ndarray, "T H W 3"] | None
+    planes: UInt8[np.ndarray, "3 T H W"] | None
     mv: Float32[np.ndarray, "T h w 2"] | None
     valid: Bool[np.ndarray, "T h w"] | None
+    matrix: Matrix = Matrix.BT601
 
     def __post_init__(self) -> None:
         if (self.mv is None) != (self.valid is None):
             raise ValueError("mv and valid come together")
-        if self.rgb is not None:
-            if self.rgb.dtype != np.uint8 or self.rgb.ndim != 4 or self.rgb.shape[3] != 3:
-                raise ValueError(f"rgb is uint8 [T, H, W, 3], not {self.rgb.dtype} {self.rgb.shape}")
-            if not self.rgb.flags.c_contiguous:
-                raise ValueError("rgb is contiguous")
+        planes = self.planes
+        if planes is not None and (planes.dtype != np.uint8 or planes.ndim != 4 or len(planes) != 3):
+            raise ValueError(f"planes are uint8 [3, T, H, W], not {planes.dtype} {planes.shape}")
         if self.mv is not None and self.valid is not None:
             if self.mv.dtype != np.float32 or self.mv.shape != (*self.valid.shape, 2):
                 raise ValueError(f"mv is float32 [T, h, w, 2], not {self.mv.dtype} {self.mv.shape}")
-            if self.rgb is not None and len(self.rgb) != len(self.mv):
-                raise ValueError(f"{len(self.rgb)} rgb frames, but {len(self.mv)} of motion")
+            if planes is not None and planes.shape[1] != len(self.mv):
+                raise ValueError(f"{planes.shape[1]} pictures, but {len(self.mv)} of motion")
+
+    @property
+    def rgb(self) -> UInt8[np.ndarray, "T H W 3"]:
+        """The pictures to look at, made anew by every call. Raises ValueError where none were asked for."""
+        if self.planes is None:
+            raise ValueError("a clip without pictures")
+        return to_rgb(self.planes, self.matrix)

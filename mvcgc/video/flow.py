@@ -20,8 +20,8 @@ class FlowMethod(Enum):
     """DIS (Kroeger et al. 2016), preset medium."""
 
 
-def flow(rgb: UInt8[np.ndarray, "T H W 3"], method: FlowMethod) -> Float32[np.ndarray, "T H W 2"]:
-    """Optical flow of a clip on its own pixels.
+def flow(grey: UInt8[np.ndarray, "T H W"], method: FlowMethod) -> Float32[np.ndarray, "T H W 2"]:
+    """Optical flow of a clip on its own pixels, from their brightness.
 
     Returns:
         float32 [T, H, W, 2]: (dx, dy) of the content from the frame before to frame t, in pixels, dx to the
@@ -32,10 +32,9 @@ def flow(rgb: UInt8[np.ndarray, "T H W 3"], method: FlowMethod) -> Float32[np.nd
         ModuleNotFoundError: OpenCV is not installed.
         ValueError: fewer than two frames.
     """
-    if len(rgb) < 2:
-        raise ValueError(f"optical flow needs two frames, not {len(rgb)}")
-    cv2, estimate = estimator(method)
-    grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in rgb]
+    if len(grey) < 2:
+        raise ValueError(f"optical flow needs two frames, not {len(grey)}")
+    _, estimate = estimator(method)
     fields = [estimate.calc(a, b, None) for a, b in pairwise(grey)]
     return np.stack([fields[0], *fields])
 

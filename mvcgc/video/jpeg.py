@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float16, Float32, UInt8
 
 from mvcgc.video.clip import Box, ClipRequest
+from mvcgc.video.colour import from_jpeg, to_grey
 from mvcgc.video.flow import FlowMethod, estimator
 from mvcgc.video.info import VideoInfo
 from mvcgc.video.reader import Reader
@@ -41,10 +42,10 @@ def store(source: Path, info: VideoInfo, folder: Path, method: FlowMethod) -> in
         for start in range(0, info.frames, _CHUNK):
             frames = min(_CHUNK, info.frames - start)
             (clip,) = reader.read([ClipRequest(start, frames, size=(info.height, info.width))], motion=False)
-            assert clip.rgb is not None
-            for index, rgb in enumerate(clip.rgb, start):
+            assert clip.planes is not None
+            greys = to_grey(clip.planes[0])
+            for index, (rgb, grey) in enumerate(zip(clip.rgb, greys, strict=True), start):
                 _write(cv2, folder / f"{index}.jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
-                grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
                 if before is not None:
                     field = estimate.calc(before, grey, None)
                     for axis, name in enumerate("xy"):
@@ -56,32 +57,34 @@ def store(source: Path, info: VideoInfo, folder: Path, method: FlowMethod) -> in
 def load(
     folder: Path,
     draws: Sequence[tuple[int, Box]],
-    rgb: UInt8[np.ndarray, "N T S S 3"] | None,
+    planes: UInt8[np.ndarray, "N 3 T S S"] | None,
     motion: Float16[np.ndarray, "N T s s 2"] | None,
 ) -> None:
     """Read the clips that ``draws``, (start, crop) each, ask for from what `store` has left, into arrays.
 
-    Each file is read once. Motion is in pixels of the result, as in `mvcgc.data.views.read_views`; frame 0
-    repeats frame 1.
+    Each file is read once. Pictures are planes of BT.601. Motion is in pixels of the result, as in
+    `mvcgc.data.views.read_views`; frame 0 repeats frame 1.
 
     Raises:
         OSError: a file is not there.
     """
     import cv2
 
-    given = [array for array in (rgb, motion) if array is not None]
+    given = [array for array in (planes, motion) if array is not None]
+    frames = planes.shape[2] if planes is not None else given[0].shape[1]
     first: dict[tuple[int, Box], int] = {}
     for number, draw in enumerate(draws):
         first.setdefault(draw, number)
     showing: dict[int, list[tuple[int, int, Box]]] = {}
     for (start, crop), number in first.items():
-        for time in range(given[0].shape[1]):
+        for time in range(frames):
             showing.setdefault(start + time, []).append((number, time, crop))
     for index, places in showing.items():
-        if rgb is not None:
-            picture = cv2.cvtColor(_read(cv2, folder / f"{index}.jpg", cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+        if planes is not None:
+            picture = _read(cv2, folder / f"{index}.jpg", cv2.IMREAD_COLOR)
             for number, time, crop in places:
-                rgb[number, time] = _resized(cv2, picture, crop, rgb.shape[2])
+                small = cv2.cvtColor(_resized(cv2, picture, crop, planes.shape[-1]), cv2.COLOR_BGR2YCrCb)
+                planes[number, :, time] = from_jpeg(small.transpose(2, 0, 1)[[0, 2, 1]])
         if motion is not None:
             parts = [_read(cv2, folder / f"{name}{max(index, 1)}.jpg", cv2.IMREAD_GRAYSCALE) for name in "xy"]
             field = np.stack(parts, axis=-1)

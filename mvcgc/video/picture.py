@@ -1,26 +1,37 @@
-"""From a decoded picture to RGB: crop, scale and rotate, at the cost of the crop alone.
+"""From a decoded picture to the planes of `colour`: crop, scale and rotate, at the cost of the crop alone.
 
 The conversion of reference is libswscale's, bilinear (which averages over the source area when it shrinks),
-with exact rounding, from the colour space and range that the stream is tagged with (BT.601, limited range, if
-it is not). Luma is cropped to the pixel; subsampled chroma to its own grid, so with an odd offset the colour
-lies one pixel off; at the edges of a crop it is interpolated from the crop alone.
+with exact rounding, to 4:4:4 and limited range, in the colour space that the picture is tagged with. What is
+left to do to RGB is linear, and done on the device (`mvcgc.data.augment`): here it would take as long again.
+Luma is cropped to the pixel; subsampled chroma to its own grid, so with an odd offset the colour lies one
+pixel off; at the edges of a crop it is interpolated from the crop alone.
 """
 
 import numpy as np
 from av.filter import Graph
 from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
-from av.video.reformatter import Interpolation, VideoReformatter
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from jaxtyping import UInt8
 
 from mvcgc.video.clip import Box
+from mvcgc.video.colour import Matrix
 
 EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 _EXACT = int(EXACT)
 
+_TAGS = {1: Matrix.BT709, 9: Matrix.BT2020, 10: Matrix.BT2020}
+"""libav's numbers of colour spaces. Other tags are converted to BT.601; none counts as that."""
+
+_TARGETS = {
+    Matrix.BT601: Colorspace.ITU601,
+    Matrix.BT709: Colorspace.ITU709,
+    Matrix.BT2020: Colorspace.BT2020,
+}
+
 
 class Converter:
-    """Turns decoded frames of one video into RGB of one crop and size.
+    """Turns decoded frames of one video into planes of one crop and size.
 
     Keeps the scaler, whose set-up costs as much as ten pictures, and the cropper, which copies nothing.
     """
@@ -32,8 +43,9 @@ class Converter:
         self._scaler = VideoReformatter()
         self._cropper: Graph | None = None
 
-    def convert(self, frame: VideoFrame, out: UInt8[np.ndarray, "H W 3"]) -> None:
-        """Write the RGB picture into ``out``."""
+    def convert(self, frame: VideoFrame, out: UInt8[np.ndarray, "3 H W"]) -> Matrix:
+        """Write the planes into ``out``; which matrix leads from there to RGB."""
+        matrix = _TAGS.get(int(frame.colorspace), Matrix.BT601)
         if self._crop is not None:
             if self._cropper is None:
                 box = self._crop
@@ -42,10 +54,21 @@ class Converter:
             self._cropper.vpush(frame)
             frame = self._cropper.vpull()
         height, width = self._size
-        scaled = self._scaler.reformat(frame, width, height, "rgb24", interpolation=_EXACT, threads=1)
-        picture = plane_rows(scaled.planes[0])[:, : 3 * width].reshape(height, width, 3)
-        # rot90 turns counterclockwise, and takes its time also where there is nothing to turn.
-        out[:] = np.rot90(picture, -self._turns) if self._turns else picture
+        scaled = self._scaler.reformat(
+            frame,
+            width,
+            height,
+            "yuv444p",
+            dst_colorspace=_TARGETS[matrix],
+            interpolation=_EXACT,
+            dst_color_range=ColorRange.MPEG,
+            threads=1,
+        )
+        for target, plane in zip(out, scaled.planes, strict=True):
+            picture = plane_rows(plane)[:, :width]
+            # rot90 turns counterclockwise, and takes its time also where there is nothing to turn.
+            target[:] = np.rot90(picture, -self._turns) if self._turns else picture
+        return matrix
 
 
 def filter_graph(frame: VideoFrame, name: str, options: str) -> Graph:

@@ -1,4 +1,4 @@
-"""Clips of a file: RGB and motion of the same frames, any number of clips in one pass."""
+"""Clips of a file: pictures and motion of the same frames, any number of clips in one pass."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -10,6 +10,7 @@ from jaxtyping import UInt8
 
 from mvcgc.video.blocks import BlockMatcher
 from mvcgc.video.clip import Clip, ClipRequest
+from mvcgc.video.colour import Matrix
 from mvcgc.video.coviar import Recoder
 from mvcgc.video.distances import Distances
 from mvcgc.video.errors import Reason, VideoError
@@ -72,12 +73,12 @@ class Reader:
         self,
         requests: Sequence[ClipRequest],
         motion: bool,
-        rgb: Sequence[UInt8[np.ndarray, "T H W 3"] | None] | None = None,
+        planes: Sequence[UInt8[np.ndarray, "3 T H W"] | None] | None = None,
     ) -> list[Clip]:
         """Read clips, sorted by start, in one pass over the file; one clip per request, in their order.
 
-        ``rgb`` are contiguous arrays to write the pictures into, one per request; where it has none, and the
-        request has a size, a new one is made.
+        ``planes`` are arrays to write the pictures into, one per request; where it has none, and the request
+        has a size, a new one is made.
 
         Raises:
             VideoError: TOO_SHORT, NO_VECTORS, TRUNCATED or CORRUPT.
@@ -95,9 +96,9 @@ class Reader:
                 Reason.NO_VECTORS,
                 f"{self._info.codec} exports no motion vectors: dataset.mestimate=true matches blocks",
             )
-        places = rgb or [None] * len(requests)
+        places = planes or [None] * len(requests)
         parts = [
-            _Part(request, self._path, self._info, motion, rgb=place, estimator=self._estimator(motion))
+            _Part(request, self._path, self._info, motion, planes=place, estimator=self._estimator(motion))
             for request, place in zip(requests, places, strict=True)
         ]
         distances = Distances()
@@ -141,7 +142,7 @@ class _Part:
         info: VideoInfo,
         motion: bool,
         *,
-        rgb: UInt8[np.ndarray, "T H W 3"] | None,
+        planes: UInt8[np.ndarray, "3 T H W"] | None,
         estimator: BlockMatcher | Recoder | None,
     ) -> None:
         if request.stop > info.frames:
@@ -152,7 +153,7 @@ class _Part:
         self._records: dict[int, Record] = {}
         self._estimator = estimator
         self._settled = request.stop if not motion or estimator else info.frames
-        self._rgb = rgb
+        self._planes, self._matrix = planes, Matrix.BT601
         if request.size is not None:
             box = request.crop
             if box is not None:
@@ -160,8 +161,8 @@ class _Part:
                 whole = (box.height, box.width) == (info.height, info.width)
                 box = None if whole else coded_box(box, info.rotation, info.height, info.width)
             self._converter = Converter(info.rotation, box, request.size)
-            if rgb is None:
-                self._rgb = np.empty((request.frames, *request.size, 3), np.uint8)
+            if planes is None:
+                self._planes = np.empty((3, request.frames, *request.size), np.uint8)
 
     def needs(self, position: int) -> int:
         """The first frame from ``position`` on that this clip still needs, -1 if it is complete.
@@ -177,8 +178,9 @@ class _Part:
         index, request = shown.index, self._request
         if self.needs(index) != index:
             return
-        if self._rgb is not None and request.start <= index < request.stop:
-            self._converter.convert(shown.picture.frame, self._rgb[index - request.start])
+        if self._planes is not None and request.start <= index < request.stop:
+            out = self._planes[:, index - request.start]
+            self._matrix = self._converter.convert(shown.picture.frame, out)
         if self._estimator is not None:
             # An estimator's reference is always the picture before.
             for answered, raw in self._estimator.push(shown.picture.frame, index, index == request.stop - 1):
@@ -192,7 +194,8 @@ class _Part:
     def clip(self) -> Clip:
         """The finished clip."""
         if not self._motion:
-            return Clip(self._rgb, None, None)
+            return Clip(self._planes, None, None, self._matrix)
         info, request = self._info, self._request
         mv, valid = assemble(Grid(*info.coded), range(request.start, request.stop), self._records)
-        return Clip(self._rgb, *upright(mv, valid, info.rotation, info.height, info.width))
+        field = upright(mv, valid, info.rotation, info.height, info.width)
+        return Clip(self._planes, *field, self._matrix)

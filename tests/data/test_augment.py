@@ -15,7 +15,7 @@ from mvcgc.data.augment import MEAN, MOTION_LIMIT, MOTION_UNIT, STD, augment
 from mvcgc.data.batch import Batch
 from mvcgc.data.sampling import ClipConfig, Draw, MotionConfig
 from mvcgc.data.views import read_views
-from mvcgc.video import Box, FlowMethod, flow, probe
+from mvcgc.video import Box, FlowMethod, Matrix, flow, probe
 
 BOX = Box(0, 0, 16, 16)
 NEUTRAL = Draw(0, BOX)
@@ -24,17 +24,19 @@ NEUTRAL = Draw(0, BOX)
 def make_batch(draws: list[list[Draw]], size: int = 16, frames: int = 3, seed: int = 0) -> Batch:
     rng = np.random.default_rng(seed)
     count, clips = len(draws), len(draws[0])
-    rgb = rng.integers(0, 256, (count, clips, frames, size, size, 3), dtype=np.uint8)
-    rgb[0, 0, 0, :2] = [[0, 0, 0], [255, 255, 255], [255, 0, 0], [0, 255, 255]] * (size // 4)
+    planes = rng.integers(0, 256, (count, clips, 3, frames, size, size), dtype=np.uint8)
+    extremes = np.array([[16, 128, 128], [235, 128, 128], [81, 90, 240], [170, 166, 16]]).T
+    planes[0, 0, :, 0, :2] = np.tile(extremes, size // 4)[:, None]
     mv = rng.normal(scale=4, size=(count, clips, frames, size, size, 2)).astype(np.float16)
     ids = torch.arange(count)
     return Batch(
-        {"rgb": torch.from_numpy(rgb), "mv": torch.from_numpy(mv)},
+        {"rgb": torch.from_numpy(planes), "mv": torch.from_numpy(mv)},
         torch.tensor([[draw.row() for draw in row] for row in draws], dtype=torch.float32),
         ids,
         ids,
         ids,
         [str(i) for i in range(count)],
+        ids % len(Matrix),
     )
 
 
@@ -44,10 +46,18 @@ def unit(clips: torch.Tensor) -> np.ndarray:
     return (clips * std + mean).permute(1, 2, 3, 0).double().numpy()
 
 
+def slow_rgb(batch: Batch, b: int, n: int) -> np.ndarray:
+    """RGB in [0, 1] of a clip, [T, H, W, 3], by the equations of the standards."""
+    y, cb, cr = batch.views["rgb"][b, n].numpy().astype(float)
+    red, blue = ((0.299, 0.114), (0.2126, 0.0722), (0.2627, 0.0593))[int(batch.matrix[b])]
+    y, cb, cr = (y - 16) / 219, (cb - 128) / 224, (cr - 128) / 224
+    r, b_ = y + 2 * (1 - red) * cr, y + 2 * (1 - blue) * cb
+    return np.stack([r, (y - red * r - blue * b_) / (1 - red - blue), b_], -1).clip(0, 1)
+
+
 def slow_frame(frame: np.ndarray, draw: Draw) -> np.ndarray:
-    """One frame uint8 [H, W, 3] -> [0, 1], operation by operation, hue pixel by pixel."""
+    """One frame in [0, 1], [H, W, 3], operation by operation, hue pixel by pixel."""
     x = frame[:, ::-1] if draw.flip else frame
-    x = x.astype(float) / 255
 
     def grey(x: np.ndarray) -> np.ndarray:
         return (x @ [0.299, 0.587, 0.114])[..., None]
@@ -97,9 +107,8 @@ def random_draw(rng: np.random.Generator) -> Draw:
 
 def check(batch: Batch, draws: list[list[Draw]]) -> None:
     result = augment(batch)["rgb"]
-    frames = batch.views["rgb"].numpy()
-    for b, n in np.ndindex(frames.shape[:2]):
-        expected = np.stack([slow_frame(frame, draws[b][n]) for frame in frames[b, n]])
+    for b, n in np.ndindex(result.shape[:2]):
+        expected = np.stack([slow_frame(frame, draws[b][n]) for frame in slow_rgb(batch, b, n)])
         np.testing.assert_allclose(unit(result[b, n]), expected, atol=3e-5, err_msg=str(draws[b][n]))
 
 
@@ -156,6 +165,7 @@ def test_all_clips_at_once_are_as_each_alone() -> None:
 
     flat = {name: tensor.flatten(0, 1) for name, tensor in batch.views.items()}
     columns = {name: batch.draws[..., i].flatten().tolist() for i, name in enumerate(module.COLUMNS)}
+    columns["matrix"] = batch.matrix.repeat_interleave(2).tolist()
     for view, change in (("rgb", module._rgb), ("mv", module._motion)):
         together = torch.empty_like(alone[view].flatten(0, 1))
         change(flat[view], columns, together)
@@ -179,7 +189,7 @@ def test_neutral_rgb_is_normalised_and_no_more() -> None:
     assert result.shape == (1, 1, 3, 3, 16, 16)
     assert result.dtype == torch.float32
     assert result.is_contiguous()
-    expected = (batch.views["rgb"].numpy()[0, 0] / 255 - MEAN) / STD
+    expected = (slow_rgb(batch, 0, 0) - MEAN) / STD
     np.testing.assert_allclose(result[0, 0].permute(1, 2, 3, 0), expected, atol=1e-5)
 
 
@@ -212,7 +222,7 @@ def test_motion_after_augmentation_is_the_motion_of_the_rgb_after_augmentation(
     path = write_video(tmp_path / "v.avi", frames=12, dx=3, dy=-2)
     size = 64
     draw = Draw(2, crop, flip)
-    arrays = read_views(
+    arrays, matrix = read_views(
         path,
         probe(path),
         [draw],
@@ -229,9 +239,10 @@ def test_motion_after_augmentation_is_the_motion_of_the_rgb_after_augmentation(
         one,
         one,
         ["v"],
+        one + matrix,
     )
     result = augment(batch)
-    shown = (unit(result["rgb"][0, 0]) * 255).round().astype(np.uint8)
+    shown = (unit(result["rgb"][0, 0]).mean(-1) * 255).round().astype(np.uint8)
     inner = (slice(1, None), slice(12, -12), slice(12, -12))
     measured = np.median(flow(shown, FlowMethod.DIS)[inner].reshape(-1, 2), axis=0)
     vectors = (result["mv"][0, 0] * MOTION_UNIT * size / 128).permute(1, 2, 3, 0).numpy()

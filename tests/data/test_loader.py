@@ -49,7 +49,9 @@ def training(source: Source, workers: int = 0, rank: int = 0, world: int = 1, cl
 
 def same(one: Batch, other: Batch) -> bool:
     tensors = [(one.views[view], other.views[view]) for view in one.views]
-    tensors += [(getattr(one, name), getattr(other, name)) for name in ("draws", "video", "group", "label")]
+    tensors += [
+        (getattr(one, name), getattr(other, name)) for name in ("draws", "video", "group", "label", "matrix")
+    ]
     equal = all(a.dtype == b.dtype and torch.equal(a, b) for a, b in tensors)
     return one.views.keys() == other.views.keys() and equal and one.names == other.names
 
@@ -60,7 +62,7 @@ def joined(batches: list[Batch]) -> Batch:
         {view: torch.cat([batch.views[view] for batch in batches]) for view in first.views},
         **{
             name: torch.cat([getattr(b, name) for b in batches])
-            for name in ("draws", "video", "group", "label")
+            for name in ("draws", "video", "group", "label", "matrix")
         },
         names=[name for batch in batches for name in batch.names],
     )
@@ -71,7 +73,7 @@ def test_a_batch_holds_pairs_and_the_ids_of_their_videos(source: Source) -> None
     batches = list(loader)
     assert len(batches) == len(loader) == 3
     batch = batches[0]
-    assert batch.views["rgb"].shape == (2, 2, 8, 16, 16, 3)
+    assert batch.views["rgb"].shape == (2, 2, 3, 8, 16, 16)
     assert batch.views["mv"].shape == (2, 2, 8, 16, 16, 2)
     assert len(batch) == 2
     for row in range(2):

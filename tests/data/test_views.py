@@ -9,7 +9,7 @@ from data_made import HEIGHT, WIDTH, write_video
 from mvcgc.data.sampling import ClipConfig, Draw, MotionConfig
 from mvcgc.data.views import check_views, crop_motion, fill, needs_vectors, read_views
 from mvcgc.errors import UserError
-from mvcgc.video import Box, ClipRequest, FlowMethod, Reader, VideoInfo, flow, pool, probe
+from mvcgc.video import Box, ClipRequest, FlowMethod, Reader, VideoInfo, flow, pool, probe, to_grey
 
 CLIP = ClipConfig(frames=8, size=32)
 MOTION = MotionConfig(cell=8, size=24)
@@ -25,7 +25,7 @@ def read(
     video: tuple[Path, VideoInfo], draws: list[Draw], *views: str, **sizes: object
 ) -> dict[str, np.ndarray]:
     settings = {"clip": CLIP, "motion": MOTION, "mestimate": False, **sizes}
-    return read_views(*video, draws, views=views, **settings)
+    return read_views(*video, draws, views=views, **settings)[0]
 
 
 DRAWS = [
@@ -46,7 +46,7 @@ def test_clips_come_in_the_order_of_the_draws_and_as_the_reader_reads_them(
     video: tuple[Path, VideoInfo],
 ) -> None:
     arrays = read(video, DRAWS, "rgb", "mv", "flow_dis")
-    assert arrays["rgb"].shape == (4, 8, 32, 32, 3)
+    assert arrays["rgb"].shape == (4, 3, 8, 32, 32)
     assert arrays["rgb"].dtype == np.uint8
     for view in ("mv", "flow_dis"):
         assert arrays[view].shape == (4, 8, 24, 24, 2)
@@ -55,10 +55,10 @@ def test_clips_come_in_the_order_of_the_draws_and_as_the_reader_reads_them(
         for number, draw in enumerate(DRAWS):
             (large,) = reader.read([ClipRequest(draw.start, 8, draw.crop, (32, 32))], motion=True)
             (small,) = reader.read([ClipRequest(draw.start, 8, draw.crop, (24, 24))], motion=False)
-            np.testing.assert_array_equal(arrays["rgb"][number], large.rgb)
+            np.testing.assert_array_equal(arrays["rgb"][number], large.planes)
             expected = cropped(fill(large.mv, large.valid), 8, draw.crop, 24)
             np.testing.assert_array_equal(arrays["mv"][number], expected)
-            dis = flow(small.rgb, FlowMethod.DIS).astype(np.float16)
+            dis = flow(to_grey(small.planes[0]), FlowMethod.DIS).astype(np.float16)
             np.testing.assert_array_equal(arrays["flow_dis"][number], dis)
 
 
@@ -105,7 +105,7 @@ def test_two_kinds_of_vectors_are_refused() -> None:
 def test_rgb_and_flow_of_one_size_share_the_pictures(video: tuple[Path, VideoInfo]) -> None:
     same = read(video, DRAWS[:1], "rgb", "flow_dis", motion=MotionConfig(8, 32))
     np.testing.assert_array_equal(
-        same["flow_dis"][0], flow(same["rgb"][0], FlowMethod.DIS).astype(np.float16)
+        same["flow_dis"][0], flow(to_grey(same["rgb"][0, 0]), FlowMethod.DIS).astype(np.float16)
     )
 
 

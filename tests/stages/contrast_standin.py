@@ -40,7 +40,7 @@ class Loader:
             shape = (VIDEOS, 2, FRAMES, SIZE, SIZE, base.shape[-1])
             return base[:, None].expand(shape) + 0.2 * torch.randn(shape, generator=generator)
 
-        self.rgb = (128 + 40 * clips(patterns(3))).clamp(0, 255).to(torch.uint8)
+        self.rgb = (128 + 40 * clips(patterns(3))).clamp(0, 255).to(torch.uint8).movedim(-1, 2)
         self.mv = clips(patterns(2)).half()
         self.label = label
         self.optim, self.hook = optim, hook
@@ -66,6 +66,7 @@ class Loader:
             group=ids // 2,
             label=self.label[ids],
             names=[f"{number}.avi" for number in ids.tolist()],
+            matrix=torch.zeros_like(ids),
         )
 
 

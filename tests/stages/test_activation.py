@@ -22,6 +22,7 @@ from mvcgc.stages.activation import choose, class_map
 from mvcgc.stages.activation_spec import ActivationConfig, ActivationSpec
 from mvcgc.stages.context import Result
 from mvcgc.train import Interrupted, StopFlag
+from mvcgc.video import Matrix, to_rgb
 
 SPEC = ActivationSpec(
     views=["rgb", "mv"],
@@ -96,8 +97,8 @@ def test_what_a_stage_leaves(tmp_path: Path, lab: Path, manifest: Manifest) -> N
     for row, name in enumerate(arrays["names"]):
         source = Source(manifest, [ids[name]], ("rgb",), SPEC.clip, MotionConfig())
         dataset = WindowDataset(source, 1, 1)
-        frames = dataset[dataset.plan(0)[0]].views["rgb"][0, 0]
-        np.testing.assert_array_equal(arrays["frame"][row], frames[4])
+        planes = dataset[dataset.plan(0)[0]].views["rgb"][0, 0]
+        np.testing.assert_array_equal(arrays["frame"][row], to_rgb(planes[:, 4], Matrix.BT601))
     for view in ("rgb", "mv"):
         assert arrays[f"map_{view}"].dtype == np.float32
         assert arrays[f"map_{view}"].shape == (3, 1, 1)  # 32 pixels

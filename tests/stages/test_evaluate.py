@@ -25,6 +25,7 @@ from mvcgc.stages.evaluate_bench import Bench
 from mvcgc.stages.spec import EvaluateSpec, TestConfig
 from mvcgc.train import Interrupted, StopFlag
 from mvcgc.video import Box, ClipRequest, Reader
+from mvcgc.video.colour import weights
 
 sys.path.append(str(Path(__file__).parents[1]))
 from real_processes import on_two_ranks
@@ -71,7 +72,9 @@ def slow_clips(manifest: Manifest, number: int, spec: EvaluateSpec) -> list[dict
             box = Box(top, left, side, side)
             with Reader(manifest.root / video.path, video.info) as reader:
                 (clip,) = reader.read([ClipRequest(start, 8, box, (32, 32))], motion=True)
-            rgb = torch.from_numpy(np.array(clip.rgb)).permute(3, 0, 1, 2).float() / 255
+            factors = np.array(weights(clip.matrix))
+            rgb = np.tensordot(factors[:, :3], clip.planes, 1) + factors[:, 3, None, None, None]
+            rgb = torch.from_numpy(rgb.clip(0, 1)).float()
             mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
             rgb = (rgb - mean.view(3, 1, 1, 1)) / std.view(3, 1, 1, 1)
             vectors = np.empty((8, 32, 32, 2), np.float16)

@@ -21,7 +21,8 @@ from mvcgc.models.pretrained import load_encoder
 from mvcgc.plan import StageRecord
 from mvcgc.stages.entry import main
 from mvcgc.stages.evaluate_bench import load_backbone
-from mvcgc.video import Box
+from mvcgc.video import Box, Matrix
+from mvcgc.video.colour import weights
 from mvcgc.weights import export_encoder
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -60,14 +61,16 @@ def clips_of(view: str) -> tuple[torch.Tensor, torch.Tensor]:
     """Two stored clips as a user gives them to an encoder, and as training gives them to the network."""
     generator = torch.Generator().manual_seed(0)
     if view == "rgb":
-        stored = torch.randint(0, 256, (2, 1, 8, 32, 32, 3), generator=generator, dtype=torch.uint8)
-        given = stored[:, 0].permute(0, 4, 1, 2, 3).float() / 255
+        stored = torch.randint(0, 256, (2, 1, 3, 8, 32, 32), generator=generator, dtype=torch.uint8)
+        factors = torch.tensor(weights(Matrix.BT601))
+        given = torch.einsum("cp,bpthw->bcthw", factors[:, :3], stored[:, 0].float())
+        given = (given + factors[:, 3, None, None, None]).clamp(0, 1)
     else:
         stored = (torch.randn(2, 1, 8, 32, 32, 2, generator=generator) * 4).half()
         given = stored[:, 0].permute(0, 4, 1, 2, 3).float()
     ids = torch.arange(2)
     draws = torch.tensor([[Draw(0, Box(0, 0, 32, 32)).row()]] * 2)
-    batch = Batch({view: stored}, draws, ids, ids, ids, ["a", "b"])
+    batch = Batch({view: stored}, draws, ids, ids, ids, ["a", "b"], 0 * ids)
     return given, augment(batch)[view][:, 0]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from video_made import linear_rgb, make, moving
+from video_made import linear_planes, make, moving
 
 from mvcgc.video import Box, Clip, ClipRequest, Clock, Reader, VideoInfo, probe
 
@@ -57,11 +57,11 @@ def read(path: Path, info: VideoInfo, *requests: ClipRequest) -> list[Clip]:
 
 def same(clip: Clip, whole: Clip, start: int) -> bool:
     """Whether a clip is the part of the whole video that begins at ``start``."""
-    stop = start + len(clip.rgb)
+    stop = start + clip.planes.shape[1]
     motion = clip.mv is None or (
         np.array_equal(clip.mv, whole.mv[start:stop]) and np.array_equal(clip.valid, whole.valid[start:stop])
     )
-    return motion and np.array_equal(clip.rgb, whole.rgb[start:stop])
+    return motion and np.array_equal(clip.planes, whole.planes[:, start:stop])
 
 
 @pytest.mark.parametrize(("codec", "suffix", "bframes"), MADE)
@@ -70,7 +70,7 @@ def test_every_start_of_made_files(tmp_path: Path, codec: str, suffix: str, bfra
     info = probe(path)
     assert info.frames == 32
     whole = read(path, info, ClipRequest(0, 32, size=SIZE))[0]
-    assert np.array_equal(whole.rgb, linear_rgb(path, SIZE))
+    assert np.array_equal(whole.planes, linear_planes(path, SIZE))
     with Reader(path, info) as reader:
         for start in [*range(29), *range(28, -1, -5)]:
             clip = reader.read([ClipRequest(start, 4, size=SIZE)], motion=info.vectors)[0]
@@ -85,7 +85,7 @@ def test_starts_of_real_files(clips_dir: Path, name: str) -> None:
     info = probe(path)
     count = min(info.frames, 140)
     whole = read(path, info, ClipRequest(0, count, size=SIZE))[0]
-    assert np.array_equal(whole.rgb, linear_rgb(path, SIZE)[:count])
+    assert np.array_equal(whole.planes, linear_planes(path, SIZE)[:, :count])
     rng = np.random.default_rng(3)
     with Reader(path, info) as reader:
         for start in [*map(int, rng.integers(0, count - 5, 7)), count - 5, 0]:
@@ -98,7 +98,7 @@ def test_the_last_frames_of_real_files(clips_dir: Path) -> None:
         path = clips_dir / name
         info = probe(path)
         clip = read(path, info, ClipRequest(info.frames - 4, 4, size=SIZE))[0]
-        assert np.array_equal(clip.rgb, linear_rgb(path, SIZE)[-4:])
+        assert np.array_equal(clip.planes, linear_planes(path, SIZE)[:, -4:])
         assert not clip.valid[-1].any(), "the decoder exports no vectors for the last frame"
 
 
@@ -136,7 +136,7 @@ def test_uneven_time_stamps(tmp_path: Path) -> None:
     info = probe(path)
     assert (info.frames, info.clock, info.keyframes) == (30, Clock.NONE, (0, 10, 20))
     whole = read(path, info, ClipRequest(0, 30, size=SIZE))[0]
-    assert np.array_equal(whole.rgb, linear_rgb(path, SIZE))
+    assert np.array_equal(whole.planes, linear_planes(path, SIZE))
     for start in (0, 3, 9, 10, 11, 19, 20, 26):
         assert same(read(path, info, ClipRequest(start, 4, size=SIZE))[0], whole, start), start
 
@@ -158,11 +158,11 @@ def test_several_clips_in_one_pass_are_what_each_is_alone(tmp_path: Path) -> Non
     together = read(path, info, *requests)
     for request, clip in zip(requests, together, strict=True):
         alone = read(path, info, request)[0]
-        for one, other in ((clip.rgb, alone.rgb), (clip.mv, alone.mv), (clip.valid, alone.valid)):
+        for one, other in ((clip.planes, alone.planes), (clip.mv, alone.mv), (clip.valid, alone.valid)):
             assert (one is None) == (other is None)
             assert one is None or np.array_equal(one, other)
-    assert together[0].rgb.shape == (9, 32, 32, 3)
-    assert together[3].rgb is None
+    assert together[0].planes.shape == (3, 9, 32, 32)
+    assert together[3].planes is None
 
 
 def test_matched_blocks_depend_on_the_request_alone(tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_reading_is_deterministic(clips_dir: Path) -> None:
     info = probe(path)
     assert probe(path) == info
     first, second = (read(path, info, ClipRequest(60, 12, size=(64, 64)))[0] for _ in range(2))
-    assert np.array_equal(first.rgb, second.rgb)
+    assert np.array_equal(first.planes, second.planes)
     assert np.array_equal(first.mv, second.mv)
 
 

@@ -39,8 +39,8 @@ def test_pictures_are_those_of_the_file_itself(video: Path) -> None:
     request = ClipRequest(5, 12, size=(32, 32))
     info = probe(video)
     with Reader(video, info, recode=True) as recoded, Reader(video, info) as plain:
-        pictures = recoded.read([request], motion=True)[0].rgb
-        np.testing.assert_array_equal(pictures, plain.read([request], motion=False)[0].rgb)
+        pictures = recoded.read([request], motion=True)[0].planes
+        np.testing.assert_array_equal(pictures, plain.read([request], motion=False)[0].planes)
 
 
 def test_an_upright_clip_of_a_turned_video(tmp_path: Path) -> None:

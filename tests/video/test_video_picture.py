@@ -5,9 +5,10 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from video_made import linear, linear_rgb, make, moving
+from video_made import linear, linear_planes, make, moving, planes_of, to_444
 
-from mvcgc.video import Box, Clip, ClipRequest, Reader, encode, probe
+from mvcgc.video import Box, Clip, ClipRequest, Matrix, Reader, encode, probe, to_grey, to_rgb
+from mvcgc.video.colour import from_jpeg
 from mvcgc.video.picture import EXACT, Converter
 from mvcgc.video.rotate import coded_box, upright
 
@@ -17,48 +18,46 @@ def read(path: Path, *requests: ClipRequest, motion: bool = False) -> list[Clip]
         return reader.read(requests, motion)
 
 
-def rgb(clip: Clip) -> np.ndarray:
-    assert clip.rgb is not None
-    return clip.rgb
+def planes(clip: Clip) -> np.ndarray:
+    assert clip.planes is not None
+    return clip.planes
 
 
 def assert_part(crop: np.ndarray, part: np.ndarray) -> None:
     """Equal, but for the colour at the edges, which is interpolated from the crop alone."""
-    assert np.array_equal(crop[:, 2:-2, 2:-2], part[:, 2:-2, 2:-2])
+    assert np.array_equal(crop[..., 2:-2, 2:-2], part[..., 2:-2, 2:-2])
     assert np.abs(crop.astype(int) - part).max() < 24
 
 
 def test_an_unscaled_crop_is_the_part_of_the_whole_picture(tmp_path: Path) -> None:
     path = make(tmp_path / "made.avi", 3, -2, frames=4)
-    whole = rgb(read(path, ClipRequest(0, 4, size=(144, 176)))[0])
+    whole = planes(read(path, ClipRequest(0, 4, size=(144, 176)))[0])
     even = Box(20, 34, 60, 88)
-    part = rgb(read(path, ClipRequest(0, 4, even, (60, 88)))[0])
-    assert_part(part, whole[:, 20:80, 34:122])
-    odd = rgb(read(path, ClipRequest(0, 4, Box(21, 35, 60, 88), (60, 88)))[0])
-    brightness = (0.299, 0.587, 0.114)
-    difference = np.abs((odd.astype(int) - whole[:, 21:81, 35:123]) @ brightness)
-    wrong = np.abs((odd.astype(int) - whole[:, 20:80, 34:122]) @ brightness)
-    assert difference.mean() < wrong.mean() / 3, "only the colour may lie a pixel off"
+    part = planes(read(path, ClipRequest(0, 4, even, (60, 88)))[0])
+    assert_part(part, whole[:, :, 20:80, 34:122])
+    odd = planes(read(path, ClipRequest(0, 4, Box(21, 35, 60, 88), (60, 88)))[0])
+    assert np.array_equal(odd[0], whole[0, :, 21:81, 35:123]), "only the colour may lie a pixel off"
+    assert np.abs(odd.astype(int) - whole[:, :, 21:81, 35:123]).mean() < 2
 
 
 def test_a_scaled_crop_is_the_scaled_part(tmp_path: Path) -> None:
     path = make(tmp_path / "made.mp4", 3, -2, frames=3, codec="h264")
-    whole = rgb(read(path, ClipRequest(2, 1, size=(144, 176)))[0])[0]
-    scaled = rgb(read(path, ClipRequest(2, 1, Box(16, 24, 96, 128), (48, 64)))[0])[0]
-    mean = whole[16:112, 24:152].reshape(48, 2, 64, 2, 3).mean((1, 3))
+    whole = planes(read(path, ClipRequest(2, 1, size=(144, 176)))[0])[:, 0]
+    scaled = planes(read(path, ClipRequest(2, 1, Box(16, 24, 96, 128), (48, 64)))[0])[:, 0]
+    mean = whole[:, 16:112, 24:152].reshape(3, 48, 2, 64, 2).mean((2, 4))
     assert np.abs(scaled - mean).mean() < 4
-    assert scaled.shape == (48, 64, 3)
-    assert scaled.flags.c_contiguous
+    assert scaled.shape == (3, 48, 64)
 
 
 def test_odd_sides(tmp_path: Path) -> None:
     path = make(tmp_path / "made.avi", 3, -2, frames=3, size=(75, 91))
-    assert np.array_equal(rgb(read(path, ClipRequest(0, 3, size=(33, 41)))[0]), linear_rgb(path, (33, 41)))
-    whole = rgb(read(path, ClipRequest(0, 3, size=(75, 91)))[0])
-    assert np.array_equal(whole, linear_rgb(path, (75, 91)))
-    assert np.array_equal(rgb(read(path, ClipRequest(0, 3, Box(0, 0, 75, 91), (75, 91)))[0]), whole)
-    part = rgb(read(path, ClipRequest(0, 3, Box(8, 10, 51, 33), (51, 33)))[0])
-    assert np.abs(part.astype(int) - whole[:, 8:59, 10:43]).mean() < 3
+    small = planes(read(path, ClipRequest(0, 3, size=(33, 41)))[0])
+    assert np.array_equal(small, linear_planes(path, (33, 41)))
+    whole = planes(read(path, ClipRequest(0, 3, size=(75, 91)))[0])
+    assert np.array_equal(whole, linear_planes(path, (75, 91)))
+    assert np.array_equal(planes(read(path, ClipRequest(0, 3, Box(0, 0, 75, 91), (75, 91)))[0]), whole)
+    part = planes(read(path, ClipRequest(0, 3, Box(8, 10, 51, 33), (51, 33)))[0])
+    assert np.abs(part.astype(int) - whole[:, :, 8:59, 10:43]).mean() < 3
 
 
 @pytest.mark.parametrize(
@@ -66,27 +65,71 @@ def test_odd_sides(tmp_path: Path) -> None:
 )
 def test_other_pixel_formats_are_cropped_alike(name: str) -> None:
     frame = av.VideoFrame.from_ndarray(next(moving(1, 0, 0)), format="rgb24").reformat(format=name)
-    whole = frame.reformat(format="rgb24", interpolation=EXACT).to_ndarray()
-    out = np.empty((40, 64, 3), np.uint8)
-    Converter(0, Box(20, 32, 40, 64), (40, 64)).convert(frame, out)
-    assert np.abs(out.astype(int) - whole[20:60, 32:96]).mean() < 2
+    whole = to_444(frame, frame.height, frame.width).to_ndarray()
+    out, matrix = converted(frame)
+    assert matrix is Matrix.BT601
+    assert np.abs(out.astype(int) - whole[:, 20:60, 32:96]).mean() < 2
 
 
-def test_the_colour_space_and_range_survive_the_crop() -> None:
-    frame = next(iter_tagged())
-    whole = frame.reformat(format="rgb24", interpolation=EXACT).to_ndarray()
-    untagged = av.VideoFrame.from_ndarray(frame.to_ndarray(), format="yuv420p")
-    other = untagged.reformat(format="rgb24", interpolation=EXACT).to_ndarray()
-    assert np.abs(whole.astype(int) - other).mean() > 2, "the tags matter"
-    out = np.empty((40, 64, 3), np.uint8)
-    Converter(0, Box(20, 32, 40, 64), (40, 64)).convert(frame, out)
-    assert_part(out[None], whole[None, 20:60, 32:96])
+def converted(frame: av.VideoFrame) -> tuple[np.ndarray, Matrix]:
+    out = np.empty((3, 40, 64), np.uint8)
+    return out, Converter(0, Box(20, 32, 40, 64), (40, 64)).convert(frame, out)
 
 
-def iter_tagged():
-    frame = av.VideoFrame.from_ndarray(next(moving(1, 0, 0)), format="rgb24").reformat(format="yuv420p")
-    frame.colorspace, frame.color_range = 1, 2  # BT.709, full range
-    yield frame
+@pytest.mark.parametrize(
+    ("colorspace", "matrix"),
+    [(1, Matrix.BT709), (2, Matrix.BT601), (5, Matrix.BT601), (6, Matrix.BT601), (9, Matrix.BT2020)],
+)
+@pytest.mark.parametrize("full_range", [False, True])
+def test_the_colours_are_those_of_the_tags(colorspace: int, matrix: Matrix, full_range: bool) -> None:
+    """Against the equations, on the made planes at their own size; chroma is interpolated, luma exact."""
+    picture = av.VideoFrame.from_ndarray(next(moving(1, 0, 0)), format="rgb24")
+    frame = picture.reformat(format="yuv444p")
+    frame.colorspace, frame.color_range = colorspace, 2 if full_range else 1
+    out, found = converted(frame)
+    assert found is matrix
+    y, cb, cr = frame.to_ndarray()[:, 20:60, 32:96].astype(float)
+    red, blue = {
+        Matrix.BT601: (0.299, 0.114),
+        Matrix.BT709: (0.2126, 0.0722),
+        Matrix.BT2020: (0.2627, 0.0593),
+    }[matrix]
+    y, chroma = (y / 255, 255) if full_range else ((y - 16) / 219, 224)
+    r, b = y + 2 * (1 - red) * (cr - 128) / chroma, y + 2 * (1 - blue) * (cb - 128) / chroma
+    g = (y - red * r - blue * b) / (1 - red - blue)
+    expected = 255 * np.stack([r, g, b], -1).clip(0, 1)
+    shown = to_rgb(out, found).astype(float)
+    # Full range loses up to a step of the narrower one in each plane, and libswscale cuts chroma off there.
+    assert np.abs(shown - expected).max() < (4 if full_range else 0.51)
+    assert np.abs(shown - expected).mean() < (1.5 if full_range else 0.3)
+
+
+def test_another_colour_space_becomes_bt601() -> None:
+    frame = av.VideoFrame.from_ndarray(next(moving(1, 0, 0)), format="rgb24").reformat(format="yuv444p")
+    frame.colorspace = 7  # SMPTE 240M
+    out, matrix = converted(frame)
+    assert matrix is Matrix.BT601
+    expected = frame.reformat(format="rgb24", interpolation=EXACT).to_ndarray()[20:60, 32:96]
+    assert np.abs(to_rgb(out, matrix).astype(float) - expected).mean() < 2
+
+
+def test_grey_and_jpeg_planes_are_the_other_range_and_back() -> None:
+    full = np.arange(256, dtype=np.uint8)
+    assert np.array_equal(to_grey(full), np.rint((full.clip(16, 235) - 16.0) * 255 / 219))
+    limited = from_jpeg(np.stack([full, full, full]))
+    assert (limited[0].min(), limited[0].max()) == (16, 235)
+    assert np.abs(to_grey(limited[0]).astype(int) - full).max() <= 1
+    assert np.abs((limited[1:].astype(float) - 128) * 255 / 224 + 128 - full).max() < 0.6
+
+
+def test_rgb_of_a_clip(tmp_path: Path) -> None:
+    path = make(tmp_path / "made.avi", 3, -2, frames=4)
+    (clip, none) = read(path, ClipRequest(0, 4, size=(144, 176)), ClipRequest(1, 2), motion=True)
+    assert (clip.rgb.shape, clip.rgb.dtype) == ((4, 144, 176, 3), np.uint8)
+    original = np.stack(list(moving(4, 3, -2)))
+    assert np.abs(clip.rgb.astype(int) - original).mean() < 8
+    with pytest.raises(ValueError, match="without pictures"):
+        _ = none.rgb
 
 
 def matrix_at(content: bytes | bytearray) -> int:
@@ -113,7 +156,7 @@ def test_rotation_turns_rgb_and_vectors_alike(tmp_path: Path, rotation: int, siz
         read(path, ClipRequest(0, 8, size=shape), motion=True)[0]
         for path, shape in ((plain, size), (turned, (height, width)))
     )
-    assert np.array_equal(rgb(after), np.rot90(rgb(before), -rotation // 90, axes=(1, 2)))
+    assert np.array_equal(planes(after), np.rot90(planes(before), -rotation // 90, axes=(2, 3)))
     expected = {90: (2, 3), 180: (-3, 2), 270: (-2, -3)}[rotation]  # clockwise, y down: (x, y) -> (-y, x)
     assert after.mv is not None
     assert after.valid is not None
@@ -125,8 +168,8 @@ def test_rotation_turns_rgb_and_vectors_alike(tmp_path: Path, rotation: int, siz
         assert np.array_equal(after.valid, np.rot90(before.valid, -rotation // 90, axes=(1, 2)))
 
     box = Box(10, 22, 64, 48)
-    crop = rgb(read(turned, ClipRequest(0, 8, box, (64, 48)))[0])
-    assert_part(crop, rgb(after)[:, 10:74, 22:70])
+    crop = planes(read(turned, ClipRequest(0, 8, box, (64, 48)))[0])
+    assert_part(crop, planes(after)[:, :, 10:74, 22:70])
 
 
 def test_the_picture_is_turned_the_way_a_player_turns_it(tmp_path: Path) -> None:
@@ -135,7 +178,7 @@ def test_the_picture_is_turned_the_way_a_player_turns_it(tmp_path: Path) -> None
     picture[:12] = 255
     path = tmp_path / "turned.mp4"
     encode(path, [picture] * 3, codec="mpeg4", rotation=90)
-    shown = rgb(read(path, ClipRequest(0, 1, size=(96, 64)))[0])[0]
+    shown = read(path, ClipRequest(0, 1, size=(96, 64)))[0].rgb[0]
     assert shown[:, -8:].min() > 200
     assert shown[:, :-16].max() < 60
     content = path.read_bytes()
@@ -163,4 +206,4 @@ def test_frames_of_other_tests_are_pictures(tmp_path: Path) -> None:
     """The encoded texture looks like the texture: tests that compare with it are not vacuous."""
     path = make(tmp_path / "made.avi", 3, -2, frames=3)
     for frame, picture in zip(linear(path, (144, 176)), moving(3, 3, -2), strict=True):
-        assert np.abs(frame.to_ndarray().astype(int) - picture).mean() < 12
+        assert np.abs(to_rgb(planes_of(frame), Matrix.BT601).astype(int) - picture).mean() < 12

@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 from av.codec.context import Flags2
+from av.video.reformatter import ColorRange
 
 from mvcgc.video import encode
 from mvcgc.video.picture import EXACT
@@ -45,7 +46,7 @@ def make(
 
 
 def linear(path: Path, size: tuple[int, int] | None = None, export: bool = False) -> list[av.VideoFrame]:
-    """Every frame by the plainest decode from the start to the first error, RGB if a size (H, W) is given."""
+    """Every frame by the plainest decode up to the first error; 4:4:4 if a size (H, W) is given."""
     found = []
     with av.open(path, metadata_errors="replace") as container:
         stream = container.streams.video[0]
@@ -55,16 +56,29 @@ def linear(path: Path, size: tuple[int, int] | None = None, export: bool = False
         try:
             for frame in container.decode(stream):
                 height, width = size or (frame.height, frame.width)
-                shown = frame if size is None else frame.reformat(width, height, "rgb24", interpolation=EXACT)
+                shown = frame if size is None else to_444(frame, height, width)
                 found.append(shown)
         except av.error.InvalidDataError:
             pass
     return found
 
 
-def linear_rgb(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """RGB uint8 [T, H, W, 3] of the plain decode."""
-    return np.stack([frame.to_ndarray() for frame in linear(path, size)])
+def to_444(frame: av.VideoFrame, height: int, width: int, matrix: str = "itu601") -> av.VideoFrame:
+    """Scaled and with full chroma, by libswscale as its own documentation has it."""
+    return frame.reformat(
+        width, height, "yuv444p", dst_colorspace=matrix, dst_color_range=ColorRange.MPEG, interpolation=EXACT
+    )
+
+
+def planes_of(frame: av.VideoFrame) -> np.ndarray:
+    """Uint8 [3, H, W] of a 4:4:4 picture; PyAV's own way refuses odd sides."""
+    rows = [np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size) for plane in frame.planes]
+    return np.stack([row[:, : frame.width] for row in rows])
+
+
+def linear_planes(path: Path, size: tuple[int, int]) -> np.ndarray:
+    """Planes uint8 [3, T, H, W] of the plain decode."""
+    return np.stack([planes_of(frame) for frame in linear(path, size)], axis=1)
 
 
 def types(path: Path) -> str:
