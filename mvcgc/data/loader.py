@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from multiprocessing import resource_tracker
 from typing import Any
 
 import torch
@@ -140,8 +141,9 @@ def _collate(samples: list[Sample | Unread]) -> Batch | UnreadableBatch:
 @contextmanager
 def _signals_held() -> Iterator[None]:
     """Hold the workers' signals while they start: they inherit the mask, and so are safe from their first
-    instant.
+    instant, with all threads that libraries start as they are imported.
     """
+    resource_tracker.ensure_running()  # which Python starts with the first worker, and then lifts the mask
     before = signal.pthread_sigmask(signal.SIG_BLOCK, WORKER_SIGNALS)
     try:
         yield

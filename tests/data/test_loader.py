@@ -132,7 +132,7 @@ def test_a_test_counts_every_clip_once_on_any_number_of_ranks(manifest: Manifest
             for batch in eval_loader(
                 source, crops=10, rows=30, workers=0, device=CPU, rank=rank, world=world
             ):
-                assert batch.views["rgb"].shape[1:] == (1, 12, 16, 16, 3)
+                assert batch.views["rgb"].shape[1:] == (1, 3, 12, 16, 16)
                 found += [
                     (int(video), rgb.numpy().tobytes())
                     for video, rgb in zip(batch.video, batch.views["rgb"], strict=True)
@@ -230,6 +230,7 @@ class Parent:
             stderr=self.errors,
             text=True,
             start_new_session=True,
+            env={**os.environ, "OMP_NUM_THREADS": "2"},  # libraries' own threads must be deaf, too
         )
         word, pid = self.line().split()
         assert word == "worker"
