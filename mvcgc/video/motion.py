@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from mvcgc.video.references import Place, may_refer
+from mvcgc.video.references import VOID, Place, may_refer
 from mvcgc.video.vectors import NO_VECTORS, Fields, Grid, Raw
 
 
@@ -41,7 +41,7 @@ class Record:
 
 def borrows(codec: str, place: Place) -> bool:
     """Whether a frame's exported vectors are void (all zero), so that it takes the next anchor's."""
-    return codec == "mpeg4" and not place.anchor
+    return codec in VOID and not place.anchor
 
 
 def assemble(

@@ -64,10 +64,10 @@ class Converter:
             dst_color_range=ColorRange.MPEG,
             threads=1,
         )
-        for target, plane in zip(out, scaled.planes, strict=True):
-            picture = plane_rows(plane)[:, :width]
+        for number, plane in enumerate(scaled.planes):
+            picture = _view(plane, (height, width))
             # rot90 turns counterclockwise, and takes its time also where there is nothing to turn.
-            target[:] = np.rot90(picture, -self._turns) if self._turns else picture
+            out[number] = np.rot90(picture, -self._turns) if self._turns else picture
         return matrix
 
 
@@ -89,5 +89,11 @@ def filter_graph(frame: VideoFrame, name: str, options: str) -> Graph:
 
 def plane_rows(plane: VideoPlane) -> UInt8[np.ndarray, "H stride"]:
     """All rows of a plane with their padding, as a view."""
-    data: UInt8[np.ndarray, " n"] = np.frombuffer(memoryview(plane), np.uint8)
-    return data.reshape(-1, plane.line_size)
+    stride = plane.line_size
+    return _view(plane, (plane.buffer_size // stride, stride))
+
+
+def _view(plane: VideoPlane, shape: tuple[int, int]) -> UInt8[np.ndarray, "H W"]:
+    """The first pixels of the first rows, without a copy."""
+    # In one call: it is made for every plane of every picture.
+    return np.ndarray(shape, np.uint8, plane, 0, (plane.line_size, 1))  # type: ignore[arg-type]  # a buffer

@@ -105,6 +105,7 @@ class Reader:
         position = -1
         while (position := self._next(parts, position + 1)) >= 0:
             shown = self._stream.at(position)
+            position = shown.index
             # Once for all clips that show the frame; an estimator is each clip's own.
             record = self._record(shown, distances) if stored else None
             for part in parts:

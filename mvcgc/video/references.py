@@ -21,6 +21,9 @@ from mvcgc.video.picture import plane_rows
 
 B_TYPES = frozenset({PictureType.B, PictureType.BI})
 
+VOID = frozenset({"mpeg4"})
+"""Codecs whose B-frames export vectors that are all zero: their motion is that of the next anchor."""
+
 KEPT = 4
 """Reference pictures that are remembered. H.264 allows 16; encoders hardly use them."""
 

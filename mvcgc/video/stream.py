@@ -14,7 +14,7 @@ from av.video.stream import VideoStream
 from mvcgc.video.container import VideoPacket, decoding, open_video
 from mvcgc.video.errors import Reason, VideoError
 from mvcgc.video.info import Clock, VideoInfo
-from mvcgc.video.references import Picture, References
+from mvcgc.video.references import VOID, Picture, References
 
 SKIPPING = {
     Clock.PTS: frozenset({"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4"}),
@@ -54,7 +54,8 @@ class FrameStream:
     """The frames of one file, opened once. Going forward decodes on; going back, or far ahead, seeks.
 
     While it rolls from a keyframe to the wanted frame, frames that no other refers to are not decoded; that
-    needs a clock to tell the place of the rest (`VideoInfo.clock`) and leaves what is shown bit-exact.
+    needs a clock to tell the place of the rest (`VideoInfo.clock`) and leaves what is shown bit-exact. Where
+    neither their pictures are wanted nor their vectors are of use, such frames are never decoded.
     """
 
     def __init__(self, path: Path, info: VideoInfo, *, export: bool, pictures: bool = True) -> None:
@@ -67,6 +68,7 @@ class FrameStream:
         self._export, self._pictures = export, pictures
         self._keyframes = frozenset(info.keyframes)
         self._skips = info.codec in SKIPPING[info.clock]
+        self._skips_all = self._skips and not pictures and info.codec in VOID
         self._stamp = STAMPS[info.clock]
         self._next = 0
         self._aim(0)
@@ -82,7 +84,7 @@ class FrameStream:
             self._file = None
 
     def at(self, index: int) -> Shown:
-        """The frame ``index``.
+        """The frame ``index``; or, if it is one of those that are never decoded, the next that is.
 
         Raises:
             VideoError: TRUNCATED if the stream ends before it; CORRUPT if it does not decode as it did.
@@ -100,15 +102,14 @@ class FrameStream:
 
     def _aim(self, index: int) -> None:
         """The next frame to show is ``index``: until shortly before it, frames may be skipped."""
-        self._skippable = index - MARGIN
+        self._skippable = sys.maxsize if self._skips_all else index - MARGIN
         self._skipped_before = self._info.origin + self._skippable * self._info.step
 
     def _run_to(self, index: int) -> Shown:
-        with decoding(self._path):
-            for frame in self._frames:
-                shown = self._show(frame)
-                if shown.index == index:
-                    return shown
+        for frame in self._frames:
+            shown = self._show(frame)
+            if shown.index >= index:
+                return shown
         raise VideoError(
             self._path, Reason.TRUNCATED, f"ends after frame {self._next - 1}; the probe saw frame {index}"
         )
@@ -146,18 +147,19 @@ class FrameStream:
         context, references = stream.codec_context, self._references
         context.skip_frame, skipping = "DEFAULT", False
         keyframe_pts, started = None, self._next == 0
-        for packet in container.demux(stream):
-            if keyframe_pts is None:
-                keyframe_pts = packet.pts
-            references.read(packet)
-            if self._skips and self._lies_before(packet) is not skipping:
-                skipping = not skipping
-                context.skip_frame = "NONREF" if skipping else "DEFAULT"
-            for frame in packet.decode():
-                # After a seek into an open group, the first frames come before the keyframe in display order.
-                started = started or frame.pts == keyframe_pts
-                if started:
-                    yield frame
+        with decoding(self._path):
+            for packet in container.demux(stream):
+                if keyframe_pts is None:
+                    keyframe_pts = packet.pts
+                references.read(packet)
+                if self._skips and self._lies_before(packet) is not skipping:
+                    skipping = not skipping
+                    context.skip_frame = "NONREF" if skipping else "DEFAULT"
+                for frame in packet.decode():
+                    # After a seek into an open group, the first frames lie before the keyframe.
+                    started = started or frame.pts == keyframe_pts
+                    if started:
+                        yield frame
 
     def _lies_before(self, packet: VideoPacket) -> bool:
         """Whether a packet, if no other refers to it, may be dropped: it lies before the wanted frame."""
@@ -174,7 +176,8 @@ class FrameStream:
         """Display index of the frame just decoded, by the clock, or by counting."""
         stamp = self._stamp(frame)
         if stamp is None:
-            return self._next
+            # What a decoder held back until the end carries none; frames before may have been left out.
+            return max(self._next, self._info.frames - 1) if self._skips_all else self._next
         index = round((stamp - self._info.origin) / self._info.step)
         # Frames may have been skipped only before the margin.
         if index != self._next and not self._next < index <= self._skippable + 1:

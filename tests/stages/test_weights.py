@@ -62,9 +62,11 @@ def clips_of(view: str) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     if view == "rgb":
         stored = torch.randint(0, 256, (2, 1, 3, 8, 32, 32), generator=generator, dtype=torch.uint8)
-        factors = torch.tensor(weights(Matrix.BT601))
-        given = torch.einsum("cp,bpthw->bcthw", factors[:, :3], stored[:, 0].float())
-        given = (given + factors[:, 3, None, None, None]).clamp(0, 1)
+        factors = torch.tensor(weights(Matrix.BT601))[..., None, None, None]
+        given = factors[:, 3].expand(2, 3, 8, 32, 32).clone()
+        for plane in range(3):
+            given.addcmul_(stored[:, 0, plane, None].float(), factors[:, plane])
+        given.clamp_(0, 1)
     else:
         stored = (torch.randn(2, 1, 8, 32, 32, 2, generator=generator) * 4).half()
         given = stored[:, 0].permute(0, 4, 1, 2, 3).float()

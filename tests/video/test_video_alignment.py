@@ -221,3 +221,20 @@ def test_motion_alone_is_the_motion_beside_pictures(
         assert found.valid.any()
         with pytest.raises(ValueError, match="motion alone"):
             alone.read([ClipRequest(9, 12, size=SIZE)], motion=True)
+
+
+@pytest.mark.parametrize("name", [name for name in REAL if name.endswith(".avi")])
+def test_motion_alone_of_real_files_at_every_kind_of_place(clips_dir: Path, name: str) -> None:
+    """B-frames that are never decoded, between clips that overlap, and at the file's end."""
+    path = clips_dir / name
+    info = probe(path)
+    starts = sorted([0, 3, 5, 11, 12, 34, info.frames - 9, info.frames - 3])
+    requests = [ClipRequest(start, 3) for start in starts]
+    with Reader(path, info) as whole, Reader(path, info, pictures=False) as alone:
+        expected, found = (reader.read(requests, motion=True) for reader in (whole, alone))
+        (last,) = alone.read(requests[-1:], motion=True)
+        (first,) = alone.read(requests[:1], motion=True)
+        for one, other in zip([*found, last, first], [*expected, expected[-1], expected[0]], strict=True):
+            assert np.array_equal(one.mv, other.mv)
+            assert np.array_equal(one.valid, other.valid)
+    assert any(one.valid.any() for one in found)

@@ -63,8 +63,9 @@ def linear(path: Path, size: tuple[int, int] | None = None, export: bool = False
     return found
 
 
-def to_444(frame: av.VideoFrame, height: int, width: int, matrix: str = "itu601") -> av.VideoFrame:
+def to_444(frame: av.VideoFrame, height: int, width: int) -> av.VideoFrame:
     """Scaled and with full chroma, by libswscale as its own documentation has it."""
+    matrix = "itu709" if frame.colorspace == 1 else "itu601"
     return frame.reformat(
         width, height, "yuv444p", dst_colorspace=matrix, dst_color_range=ColorRange.MPEG, interpolation=EXACT
     )
