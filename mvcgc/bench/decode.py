@@ -61,6 +61,7 @@ def run(given: Sequence[Path], rounds: int, clips_for_memory: int) -> measure.Re
         spent, versions, absent = _rounds(files, rounds, core)
         jobs = [asdict(file.job(seed=0, clips=40)) for file in files]
         phases = _ask("phases", {"jobs": jobs}, core)
+        colour = _ask("colour", {"jobs": jobs}, core)
         memory = _ask("memory", {"jobs": jobs, "clips": clips_for_memory}, core)
     figures = {
         "files": {file.name: _described(file) for file in files},
@@ -71,6 +72,7 @@ def run(given: Sequence[Path], rounds: int, clips_for_memory: int) -> measure.Re
         "wall_ms_per_clip": _medians(spent, "wall_ms"),
         "relative_to_ffmpeg": _relative(spent) if "ffmpeg" in spent else {},
         "phases_ms": dict(zip((file.name for file in files), phases, strict=True)),
+        "colour_ms": dict(zip((file.name for file in files), colour, strict=True)),
         "memory": memory,
     }
     return decode_report.report(figures, here)

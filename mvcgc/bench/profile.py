@@ -1,6 +1,7 @@
 """Where our time on a clip goes, and what a worker holds: ``python -m mvcgc.bench.profile WHAT CORE``.
 
-``WHAT`` is ``phases`` or ``memory``; the input is one line with a list of `decoders.Job`, the answer another.
+``WHAT`` is ``phases``, ``colour`` or ``memory``; the input is one line with a list of `decoders.Job`, the
+answer another.
 """
 
 import json
@@ -9,14 +10,21 @@ import random
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from importlib import import_module
 from pathlib import Path
+from statistics import median
 from typing import Any
 from unittest.mock import patch
 
-from mvcgc.bench.decoders import FRAMES, At, Job, ours
-from mvcgc.data import views
+import numpy as np
+import torch
+
+from mvcgc.bench import measure
+from mvcgc.bench.decoders import FRAMES, SIZE, At, Job, ours
+from mvcgc.data import augment, views
 from mvcgc.video import VideoInfo, distances, picture, reader, stream
 
 PHASES: list[tuple[str, Any, str]] = [
@@ -32,6 +40,9 @@ PHASES: list[tuple[str, Any, str]] = [
     ("sample", views, "crop_motion"),
 ]
 """What is watched: phase, owner and name of a function. A phase's time is without that of others within."""
+
+ROUNDS = 9
+"""Times that colours are measured; medians count."""
 
 STEP = 250
 """Clips between two looks at the memory."""
@@ -84,6 +95,46 @@ def phases(jobs: Sequence[Job]) -> list[dict[str, float]]:
     return found
 
 
+def colour(jobs: Sequence[Job]) -> list[dict[str, float]]:
+    """Milliseconds per clip from decoded pictures to planes, from there to RGB on each device that is there,
+    and, beside them, libswscale's way to RGB.
+    """
+    av = import_module("av")
+    devices = [torch.device("cpu"), *([torch.device("cuda")] if torch.cuda.is_available() else [])]
+    torch.set_num_threads(1)
+    found = []
+    for job in jobs:
+        with av.open(job.path, metadata_errors="replace") as container:
+            frames = [frame for _, frame in zip(range(FRAMES), container.decode(video=0), strict=False)]
+        planes = np.empty((3, FRAMES, SIZE, SIZE), np.uint8)
+        spent: defaultdict[str, list[float]] = defaultdict(list)
+        for _ in range(ROUNDS):
+            with _timed(spent["planes"]):
+                converter = picture.Converter(0, None, (SIZE, SIZE))
+                for number, frame in enumerate(frames):
+                    converter.convert(frame, planes[:, number])
+            with _timed(spent["libswscale's RGB"]):
+                scaler = av.video.reformatter.VideoReformatter()
+                for frame in frames:
+                    scaler.reformat(frame, SIZE, SIZE, "rgb24", interpolation=int(picture.EXACT), threads=1)
+            for device in devices:
+                stored = torch.from_numpy(planes)[None].to(device)
+                rgb = torch.empty(stored.shape, device=device)
+                measure.settle(device)
+                with _timed(spent[f"planes to RGB, {device.type}"]):
+                    augment.convert(stored, {"matrix": [0.0]}, rgb)
+                    measure.settle(device)
+        found.append({way: median(each) for way, each in spent.items()})
+    return found
+
+
+@contextmanager
+def _timed(spent: list[float]) -> Iterator[None]:
+    started = time.perf_counter()
+    yield
+    spent.append(1000 * (time.perf_counter() - started))
+
+
 def memory(jobs: Sequence[Job], clips: int) -> list[dict[str, float]]:
     """What this process holds in MB, all and without what files back, before and as it reads ``clips``."""
     read, rng, held = ours("rgb", "mv"), random.Random(0), [_resident(0)]
@@ -107,7 +158,12 @@ def main(what: str, core: int) -> None:
     os.sched_setaffinity(0, {core})
     question = json.loads(sys.stdin.readline())
     jobs = [Job(**job) for job in question["jobs"]]
-    print(json.dumps(phases(jobs) if what == "phases" else memory(jobs, question["clips"])))
+    answers: dict[str, Callable[[list[Job]], list[dict[str, float]]]] = {
+        "phases": phases,
+        "colour": colour,
+        "memory": partial(memory, clips=question.get("clips", 0)),
+    }
+    print(json.dumps(answers[what](jobs)))
 
 
 if __name__ == "__main__":

@@ -31,9 +31,6 @@ GREY = (0.299, 0.587, 0.114)
 WEIGHTS = [weights(matrix) for matrix in sorted(Matrix)]
 """By number of a `Matrix`, [3, 4]: from planes to RGB."""
 
-DEPENDS = ((0, 2), (0, 1, 2), (0, 1))
-"""Which planes R, G and B depend on."""
-
 REFERENCE_SIZE = 128
 """Side in pixels of the picture that `sampling.SIGMA` and the two constants below refer to."""
 
@@ -97,7 +94,7 @@ def _in_parts(
 
 
 def _rgb(planes: UInt8[Tensor, "M 3 T H W"], draws: Draws, out: Clips) -> None:
-    _convert(_flipped(planes, draws), draws, out)
+    convert(_flipped(planes, draws), draws, out)
     _jitter(out, draws)
     _apply(_grey, out, [i for i, grey in enumerate(draws["grey"]) if grey], draws["grey"])
     size = out.shape[-1]
@@ -107,16 +104,12 @@ def _rgb(planes: UInt8[Tensor, "M 3 T H W"], draws: Draws, out: Clips) -> None:
         out[:, channel].sub_(mean).div_(std)
 
 
-def _convert(planes: UInt8[Tensor, "M 3 T H W"], draws: Draws, out: Clips) -> None:
+def convert(planes: UInt8[Tensor, "M 3 T H W"], draws: Draws, out: Clips) -> None:
     """RGB in [0, 1] of the planes of `mvcgc.video.colour`, each clip by its own matrix."""
     factors = torch.tensor([WEIGHTS[int(matrix)] for matrix in draws["matrix"]])
-    factors = factors.to(out.device, non_blocking=True)[..., None, None, None]  # M, channel, factor, T, H, W
-    parts = planes.float().unbind(1)
-    for channel, used in enumerate(DEPENDS):
-        red_green_or_blue = out[:, channel]
-        red_green_or_blue.copy_(factors[:, channel, 3].expand_as(red_green_or_blue))
-        for plane in used:
-            red_green_or_blue.addcmul_(parts[plane], factors[:, channel, plane])
+    factors = factors.to(out.device, non_blocking=True)
+    values = planes.float().flatten(2)
+    torch.baddbmm(factors[..., 3:], factors[..., :3], values, out=out.view(values.shape))
     out.clamp_(0, 1)
 
 

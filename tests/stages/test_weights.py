@@ -62,11 +62,9 @@ def clips_of(view: str) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     if view == "rgb":
         stored = torch.randint(0, 256, (2, 1, 3, 8, 32, 32), generator=generator, dtype=torch.uint8)
-        factors = torch.tensor(weights(Matrix.BT601))[..., None, None, None]
-        given = factors[:, 3].expand(2, 3, 8, 32, 32).clone()
-        for plane in range(3):
-            given.addcmul_(stored[:, 0, plane, None].float(), factors[:, plane])
-        given.clamp_(0, 1)
+        factors = torch.tensor([weights(Matrix.BT601)] * 2)
+        given = torch.baddbmm(factors[..., 3:], factors[..., :3], stored[:, 0].float().flatten(2))
+        given = given.clamp(0, 1).view(2, 3, 8, 32, 32)
     else:
         stored = (torch.randn(2, 1, 8, 32, 32, 2, generator=generator) * 4).half()
         given = stored[:, 0].permute(0, 4, 1, 2, 3).float()
