@@ -17,11 +17,16 @@ from mvcgc.plots.style import DPI, INK, SMALL, lay_out, line_look, new_figure
 MOST_POINTS = 150
 """A longer curve is averaged down to so many points: more would be a hatching."""
 _LINE_POINTS = SMALL * 1.3
+_PAUSE = 2.5
+"""Usual distances between two points from which on they are not joined."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One row's: ``deviation`` is the seeds' sample standard deviation, zero for one seed; all float [N]."""
+    """One row's: ``deviation`` is the seeds' sample standard deviation, zero for one seed; all float [N].
+
+    Where the metric pauses, as a view's does while only the other one learns, there is a point of NaN.
+    """
 
     x: np.ndarray
     mean: np.ndarray
@@ -82,7 +87,15 @@ def curve_of(journals: Sequence[Folded], metric: str, x: str) -> Curve | None:
         at *= telling[0].params["epochs"] / telling[0].progress.total_steps
     mean = figures.mean(axis=0)
     deviation = figures.std(axis=0, ddof=1) if len(figures) > 1 else np.zeros_like(mean)
-    return Curve(_binned(at), _binned(mean), _binned(deviation), len(values))
+    at, mean, deviation = _binned(at), _binned(mean), _binned(deviation)
+    apart = np.diff(at)
+    pauses = np.flatnonzero(apart > _PAUSE * np.median(apart)) + 1 if len(apart) else []
+    return Curve(
+        np.insert(at, pauses, at[pauses]),
+        np.insert(mean, pauses, np.nan),
+        np.insert(deviation, pauses, np.nan),
+        len(values),
+    )
 
 
 def _binned(values: np.ndarray) -> np.ndarray:

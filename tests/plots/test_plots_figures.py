@@ -51,6 +51,14 @@ class TestCurves:
         assert (curve.x.tolist(), curve.deviation.tolist()) == ([10.0], [0.0])
         assert curve_of([journal], "acc", "step") is None
 
+    def test_a_pause_is_not_joined(self, sweep: FakeSweep) -> None:
+        steps = [0, 10, 20, 60, 70, 80]
+        curve = curve_of([journal_of(sweep, "a", {n: float(n) for n in steps})], "loss", "step")
+        assert curve is not None
+        np.testing.assert_array_equal(curve.x, [0, 10, 20, 60, 60, 70, 80])
+        np.testing.assert_array_equal(curve.mean, [0, 10, 20, np.nan, 60, 70, 80])
+        np.testing.assert_array_equal(curve.deviation, [0, 0, 0, np.nan, 0, 0, 0])
+
     def test_a_long_curve_is_averaged_down(self, sweep: FakeSweep) -> None:
         steps = 7 * MOST_POINTS
         curve = curve_of([journal_of(sweep, "a", {n: float(n) for n in range(steps)})], "loss", "step")
