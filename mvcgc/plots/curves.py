@@ -89,7 +89,8 @@ def curve_of(journals: Sequence[Folded], metric: str, x: str) -> Curve | None:
     deviation = figures.std(axis=0, ddof=1) if len(figures) > 1 else np.zeros_like(mean)
     at, mean, deviation = _binned(at), _binned(mean), _binned(deviation)
     apart = np.diff(at)
-    pauses = np.flatnonzero(apart > _PAUSE * np.median(apart)) + 1 if len(apart) else []
+    usual = np.median(apart) if len(apart) else 0.0
+    pauses = np.flatnonzero(apart > _PAUSE * usual) + 1
     return Curve(
         np.insert(at, pauses, at[pauses]),
         np.insert(mean, pauses, np.nan),
