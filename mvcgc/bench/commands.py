@@ -21,7 +21,7 @@ def add_to(subjects: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     launching.add_argument("--partition", help="where to (default: the cluster's own)")
 
     text = "RGB and motion vectors from files, beside other readers"
-    decoding = _add(subjects, "decode", _decode, text, ("rounds", 5))
+    decoding = _add(subjects, "decode", _decode, text, ("rounds", 15))
     decoding.add_argument(
         "--files", nargs="+", type=Path, default=[], help="video files (default: made ones)"
     )

@@ -23,8 +23,8 @@ from mvcgc.data.demo.textures import background
 from mvcgc.errors import UserError
 from mvcgc.video import VideoError, VideoInfo, encode, probe
 
-CLIPS = 8
-"""Clips of a file that a round reads."""
+CLIPS = 4
+"""Clips of a file that a way reads in its turn: few, so that a machine that slows down slows down all."""
 
 FLOWS = frozenset(way for way in WAYS if way.startswith(("TV-L1", "DIS")))
 """Timed for one pair of pictures, told for the 31 of a clip; once, since TV-L1 takes seconds."""
