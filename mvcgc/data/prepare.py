@@ -76,7 +76,10 @@ def prepare(
         )
     listing = list_videos(config.kind, root, config.split)
     if not listing.entries:
-        raise UserError(f"dataset.root={config.root}: holds no video; set dataset.root to a folder of videos")
+        raise UserError(
+            f"dataset.root={config.root}: holds no video, or none that its lists take; set dataset.root to "
+            "a folder of videos"
+        )
     where = hashlib.sha256(str(root).encode()).hexdigest()[:8]
     cache = store / "scans" / f"{config.name}-{where}.jsonl"
     facts = scan(root, [entry.path for entry in listing.entries], cache, workers, f"scanning {config.name}")

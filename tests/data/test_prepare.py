@@ -211,7 +211,10 @@ def test_no_root_at_all(tmp_path: Path) -> None:
 
 def test_an_empty_folder(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match=r"dataset\.root=.*/empty: holds no video; set dataset\.root to"):
+    with pytest.raises(
+        UserError,
+        match=r"dataset\.root=.*/empty: holds no video, or none that its lists take; set dataset\.root to",
+    ):
         ready(config(tmp_path / "empty"), tmp_path / "store")
 
 

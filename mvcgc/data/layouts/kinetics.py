@@ -37,11 +37,12 @@ def k400(root: Path) -> Listing:
             continue
         label = labels.get(row.get("label", ""), UNLABELLED)
         entries.append(Entry(path, label, row["youtube_id"], _part(table, row)))
+    if not rows:
+        raise UserError(f"{tables[0]}: lists no video; take the lists of Kinetics-400 as they are")
     if not entries:
         raise UserError(
             f"dataset.root={root}: none of the {len(rows)} videos in {tables[0].name} is there, the first is "
-            f"{absent[0] if absent else 'missing, the list is empty'}; put the files below dataset.root as "
-            "<youtube_id>_<start>_<end>.mp4"
+            f"{absent[0]}; put the files below dataset.root as <youtube_id>_<start>_<end>.mp4"
         )
     return finish(classes, entries, sorted(absent), carved=False)
 

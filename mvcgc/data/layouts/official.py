@@ -21,7 +21,7 @@ def ucf101(root: Path, split: int) -> Listing:
     The group is ``<class>_g01``: the clips of one long video.
     """
     lists = root / "ucfTrainTestlist"
-    remedy = f"put the official lists of UCF101 into {lists}"
+    remedy = f"put the official lists of UCF101 into {lists}, or point dataset.root at the folder that has it"
     classes = _class_index(lists / "classInd.txt", remedy)
     videos = root / "UCF-101" if (root / "UCF-101").is_dir() else root
     prefix = "" if videos == root else "UCF-101/"
@@ -64,7 +64,10 @@ def hmdb51(root: Path, split: int) -> Listing:
     """
     pattern = f"*_test_split{split}.txt"
     lists = sorted(root.glob(pattern)) or sorted(root.glob(f"*/{pattern}"))
-    remedy = f"put the official split files of HMDB51 into {root / 'testTrainMulti_7030_splits'}"
+    remedy = (
+        f"put the official split files of HMDB51 into {root / 'testTrainMulti_7030_splits'}, or point "
+        "dataset.root at the folder that has it"
+    )
     if not lists:
         raise UserError(f"dataset.split={split}: no {pattern} in {root} or a folder of it; {remedy}")
     classes = [path.name.removesuffix(f"_test_split{split}.txt") for path in lists]
