@@ -86,8 +86,8 @@ def chart(figures: Mapping[str, Any], path: Path) -> None:
     for axis, name in zip([axes] if len(names) == 1 else axes, names, strict=True):
         speeds = [1000 / figures["ms_per_clip"][way][name] for way in ways]
         bars = axis.barh(ways, speeds, color=[colours[_delivers(way)] for way in ways])
-        axis.bar_label(bars, fmt="%.0f", padding=2)
-        axis.margins(x=0.15)
+        axis.bar_label(bars, fmt="%.3g", padding=2)
+        axis.margins(x=0.2)
         axis.set_title(name, fontsize=10)
         axis.set_xlabel("clips / s")
     axis.invert_yaxis()
