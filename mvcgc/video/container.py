@@ -20,12 +20,18 @@ else:
     VideoPacket = Packet  # generic for the type checker alone
 
 
-def open_video(path: Path, *, export: bool, pictures: bool = True) -> tuple[InputContainer, VideoStream]:
+MOVIES = frozenset({".mp4", ".m4v", ".mov"})
+"""Suffixes of files whose header, if it lists the frames, tells how far H.264's are out of order."""
+
+
+def open_video(
+    path: Path, *, export: bool, pictures: bool = True, codec: str | None = None
+) -> tuple[InputContainer, VideoStream]:
     """Open ``path`` and prepare its first video stream for exact, single-threaded decoding.
 
     ``export``: with motion vectors. Without ``pictures`` these are spoilt where that saves time (a quarter of
     the side, and no residual), the vectors are not; not for H.264, whose vectors' distances are measured on
-    the pictures.
+    the pictures. ``codec``, where it is known, saves libav from decoding the first frames to find out more.
 
     Slice threads are exact too, frame threads are not: the vectors that they export for H.264 change from run
     to run. One core per loader worker needs none.
@@ -33,16 +39,11 @@ def open_video(path: Path, *, export: bool, pictures: bool = True) -> tuple[Inpu
     Raises:
         VideoError: UNREADABLE or NO_VIDEO.
     """
-    try:
-        # Absolute, since a colon in a relative path reads as a protocol; and no playlist reaches the network.
-        container = av.open(
-            path.absolute(),
-            mode="r",
-            metadata_errors="replace",
-            container_options={"protocol_whitelist": "file"},
-        )
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise VideoError(path, Reason.UNREADABLE, f"cannot be opened: {reason_of(error)}") from error
+    known = codec == "h264" and path.suffix.lower() in MOVIES
+    container = _open(path, {"codec_whitelist": "none"} if known else {})
+    if known and not _lists_frames(container):
+        container.close()
+        container = _open(path, {})
     if container.format.name == "tty":  # libav renders text files as pictures
         container.close()
         raise VideoError(path, Reason.UNREADABLE, "is a text file")
@@ -58,6 +59,24 @@ def open_video(path: Path, *, export: bool, pictures: bool = True) -> tuple[Inpu
     if not pictures and stream.codec_context.codec.canonical_name != "h264":
         stream.codec_context.options = {"skip_idct": "all", "lowres": "2"}
     return container, stream
+
+
+def _open(path: Path, options: dict[str, str]) -> InputContainer:
+    try:
+        # Absolute, since a colon in a relative path reads as a protocol; and no playlist reaches the network.
+        return av.open(
+            path.absolute(),
+            mode="r",
+            metadata_errors="replace",
+            container_options={"protocol_whitelist": "file", **options},
+        )
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise VideoError(path, Reason.UNREADABLE, f"cannot be opened: {reason_of(error)}") from error
+
+
+def _lists_frames(container: InputContainer) -> bool:
+    """Whether the header lists the frames with their time stamps (a fragmented file's does not)."""
+    return container.format.name.startswith("mov,") and all(s.frames for s in container.streams.video)
 
 
 @contextmanager

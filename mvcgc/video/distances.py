@@ -6,16 +6,14 @@ not match the nearest reference, older ones are tried, and taken if they match m
 less than a pixel are left alone: there the distance hardly matters.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from itertools import pairwise
+from itertools import product
 
 import numpy as np
-from jaxtyping import Float32, Int64, UInt8, UInt16
+from jaxtyping import Float32, Int32, Int64, UInt8, UInt16
 
 from mvcgc.video.references import Picture
-from mvcgc.video.vectors import DISTANCE, Raw
+from mvcgc.video.vectors import DISTANCE, INSIDE, Raw
 
 MISMATCH = 4.0
 """Mean absolute difference in grey levels from which the nearest reference is doubted."""
@@ -23,14 +21,11 @@ MISMATCH = 4.0
 BETTER = 0.7
 """Part of that difference that an older reference must stay below, by another grey level, to be taken."""
 
-SAMPLES = np.array([(y, x) for y in (1, 3, 5, 7) for x in (1, 3, 5, 7)], np.int64)
-"""Where a block is compared, in eighths of its size from its top left corner."""
+STEPS = np.array([[1], [3], [5], [7]], np.int32)
+"""Where a block is compared along each side, in eighths of it from its top left corner."""
 
-TOGETHER = 8
-"""Frames that are compared in one go: their pictures are kept until then."""
-
-Places = Int64[np.ndarray, "n 16"]
-"""For each of n blocks the indices of its samples into a picture's brightness."""
+TOGETHER = 4 << 20
+"""Bytes of brightness of the frames that are compared in one go; the pictures are kept until then."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +35,32 @@ class _Waiting:
     raw: Raw
     picture: Picture
     older: tuple[Picture, ...]
+
+
+@dataclass(frozen=True)
+class _Samples:
+    """Where each of n blocks is compared: the indices of four rows' first pixels, and four columns."""
+
+    rows: Int32[np.ndarray, "4 n"]
+    columns: Int32[np.ndarray, "4 n"]
+
+    def of(self, brightness: UInt8[np.ndarray, " m"]) -> UInt8[np.ndarray, "16 n"]:
+        """The brightness there."""
+        found = np.empty((len(self.rows) * len(self.columns), self.rows.shape[1]), np.uint8)
+        # Sample by sample: the indices of one fit the cache.
+        for (row, column), out in zip(product(self.rows, self.columns), found, strict=True):
+            brightness.take((row + column).astype(np.intp), out=out, mode=INSIDE)
+        return found
+
+    def moved(self, offset: Int32[np.ndarray, " n"]) -> "_Samples":
+        """The same in other pictures, which lie so much farther on."""
+        return _Samples(self.rows + offset, self.columns)
+
+    def some(self, blocks: Int64[np.ndarray, " k"]) -> "_Samples":
+        """Those of some blocks."""
+        return _Samples(
+            self.rows.take(blocks, axis=1, mode=INSIDE), self.columns.take(blocks, axis=1, mode=INSIDE)
+        )
 
 
 class Distances:
@@ -58,8 +79,11 @@ class Distances:
         raw[DISTANCE] = picture.place.index - older[0].place.index if older else 0
         if len(older) < 2 or not raw.shape[1] or not picture.eight_bits:
             return
-        if len(self._waiting) == TOGETHER or any(w.picture.stride != picture.stride for w in self._waiting):
-            self.settle()
+        if self._waiting:
+            last, size = self._waiting[-1].picture, picture.luma.size
+            same = (last.stride, last.luma.size) == (picture.stride, size)
+            if not same or len(self._waiting) * size > TOGETHER:
+                self.settle()
         self._waiting.append(_Waiting(raw, picture, older))
 
     def settle(self) -> None:
@@ -68,90 +92,76 @@ class Distances:
         if not frames:
             return
         raw = np.concatenate([f.raw for f in frames], axis=1)
-        scale = np.maximum(raw[8] & 0xFFFF, 1)
-        moving = (raw[0] < 0) & (np.maximum(np.abs(raw[6]), np.abs(raw[7])) >= scale)
+        counts = [f.raw.shape[1] for f in frames]
+        moving = (raw[0] < 0) & (np.maximum(np.abs(raw[6]), np.abs(raw[7])) >= _scale(raw))
         blocks = np.flatnonzero(moving)
-        ends = np.cumsum([f.raw.shape[1] for f in frames])
-        here, there = _samples(raw[:, blocks], frames[0].picture)
-        parts = _parts(blocks, ends)
-        own = _gather([f.picture for f in frames], here, parts)
-        nearest = _difference(own, _gather([f.older[0] for f in frames], there, parts))
+        frame = np.repeat(np.arange(len(frames)), counts).take(blocks)
+        index, first, brightness = _side_by_side(frames)
+        moved = raw.take(blocks, axis=1, mode=INSIDE)
+        here, there = _samples(moved, frames[0].picture, first[:, 0].take(frame))
+        offset, back = first - first[:, :1], index[:, :1] - index
+        own = here.of(brightness)
+        nearest = _difference(own, there.moved(offset[:, 1].take(frame)).of(brightness))
         doubted = np.flatnonzero(nearest >= MISMATCH)
-        blocks, own, there = blocks[doubted], own[doubted], there[doubted]
-        least = nearest[doubted] * BETTER - 1
+        blocks, frame, there = blocks.take(doubted), frame.take(doubted), there.some(doubted)
+        own, least = own.take(doubted, axis=1, mode=INSIDE), nearest.take(doubted) * BETTER - 1
         distance = raw[DISTANCE]
-        for rank in range(1, max(len(f.older) for f in frames)):
-            # A frame without so many is compared with its nearest again, which cannot be better.
-            older = [f.older[rank] if rank < len(f.older) else f.older[0] for f in frames]
-            parts = _parts(blocks, ends)
-            difference = _difference(own, _gather(older, there, parts))
-            back = [f.picture.place.index - o.place.index for f, o in zip(frames, older, strict=True)]
+        for rank in range(2, index.shape[1]):
+            difference = _difference(own, there.moved(offset[:, rank].take(frame)).of(brightness))
             better = difference < least
-            distance[blocks[better]] = np.repeat(back, [b - a for a, b in parts])[better]
+            distance[blocks[better]] = back[:, rank].take(frame[better])
             least = np.minimum(least, difference)
-        for frame, part in zip(frames, np.split(distance, ends[:-1]), strict=True):
-            frame.raw[DISTANCE] = part
+        for waiting, part in zip(frames, np.split(distance, np.cumsum(counts)[:-1]), strict=True):
+            waiting.raw[DISTANCE] = part
 
 
-def _parts(blocks: Int64[np.ndarray, " n"], ends: Int64[np.ndarray, " f"]) -> list[tuple[int, int]]:
-    """From where to where each frame's are in the sorted ``blocks``; its numbers go up to below its end."""
-    stops = [0, *map(int, np.searchsorted(blocks, ends))]
-    return list(pairwise(stops))
+def _side_by_side(
+    frames: list[_Waiting],
+) -> tuple[Int32[np.ndarray, "f r"], Int32[np.ndarray, "f r"], UInt8[np.ndarray, " m"]]:
+    """The pictures of frames and of all that they may refer to: their display indices, a row for each frame,
+    itself first, then the nearest reference and so on; where each picture begins; and their brightness.
+
+    A frame with fewer references has its nearest again, than which that cannot be better.
+    """
+    most = max(len(f.older) for f in frames)
+    rows = [[f.picture, *f.older, *[f.older[0]] * (most - len(f.older))] for f in frames]
+    pictures = {p.place.index: p for row in rows for p in row}
+    index, number = np.unique([[p.place.index for p in row] for row in rows], return_inverse=True)
+    brightness = np.concatenate([pictures[i].luma for i in index.tolist()])
+    first = number.astype(np.int32) * np.int32(frames[0].picture.luma.size)
+    return index[number].astype(np.int32), first, brightness
 
 
-def _samples(raw: Raw, like: Picture) -> tuple[Places, Places]:
-    """Where each block is compared, in pictures like ``like``: its own places, and those it came from."""
-    stride, height, width = like.stride, like.frame.height, like.frame.width
-    scale = np.maximum(raw[8] & 0xFFFF, 1)
+def _scale(raw: Raw) -> Int32[np.ndarray, " n"]:
+    """Of each vector: its units in a pixel."""
+    scale: Int32[np.ndarray, " n"] = np.maximum(raw[8] & 0xFFFF, 1)
+    return scale
+
+
+def _samples(raw: Raw, like: Picture, first: Int32[np.ndarray, " n"]) -> tuple[_Samples, _Samples]:
+    """Where each block is compared: its own places, and those it came from, in pictures like ``like``.
+
+    The picture of each block begins at ``first``; so does the other here.
+    """
+    unit = np.float32(1) / _scale(raw).astype(np.float32)
+    dx, dy = (np.rint(raw[i] * unit, dtype=np.float32).astype(np.int32) for i in (6, 7))
     wide, high = raw[1] & 0xFF, raw[1] >> 8 & 0xFF
-    x, y = (raw[2] >> 16) - (wide >> 1), (raw[3] << 16 >> 16) - (high >> 1)
-    dx, dy = (np.rint(raw[i] / scale).astype(np.int64) for i in (6, 7))
-    # Most blocks lie within the picture, also displaced: their samples are a pattern from the first pixel on.
-    here = _patterns(stride).take(wide // 8 * 3 + high // 8, axis=0) + (y * stride + x)[:, None]
-    there = here + (dy * stride + dx)[:, None]
-    left, top = np.minimum(x, x + dx), np.minimum(y, y + dy)
-    right, bottom = np.maximum(x, x + dx) + wide, np.maximum(y, y + dy) + high
-    over = np.flatnonzero((np.minimum(left, top) < 0) | (right > width) | (bottom > height))
-    sample_y = y[over, None] + (SAMPLES[:, 0] * high[over, None] >> 3)
-    sample_x = x[over, None] + (SAMPLES[:, 1] * wide[over, None] >> 3)
-    here[over] = _within(sample_y, height) * stride + _within(sample_x, width)
-    sample_y, sample_x = sample_y + dy[over, None], sample_x + dx[over, None]
-    there[over] = _within(sample_y, height) * stride + _within(sample_x, width)
-    return here, there
+    x = (raw[2] >> 16) - (wide >> 1) + STEPS * (wide >> 3)
+    y = (raw[3] << 16 >> 16) - (high >> 1) + STEPS * (high >> 3)
 
+    def within(y: Int32[np.ndarray, "4 n"], x: Int32[np.ndarray, "4 n"]) -> _Samples:
+        # What lies outside is moved to the edge, as in the codec's own prediction.
+        rows = y.clip(0, like.frame.height - 1) * np.int32(like.stride) + first
+        return _Samples(rows, x.clip(0, like.frame.width - 1))
 
-@cache
-def _patterns(stride: int) -> Int64[np.ndarray, "9 16"]:
-    """The samples of a block from its top left pixel; row 3 a + b is for 8 a x 8 b pixels, a and b 1 or 2."""
-    patterns = [
-        (SAMPLES[:, 0] * high >> 3) * stride + (SAMPLES[:, 1] * wide >> 3)
-        for wide in (0, 8, 16)
-        for high in (0, 8, 16)
-    ]
-    return np.stack(patterns)
-
-
-def _within(position: Places, size: int) -> Places:
-    """Positions outside the picture moved to its edge, as the codec's own prediction does."""
-    inside: Places = np.minimum(np.maximum(position, 0), size - 1)
-    return inside
-
-
-def _gather(
-    pictures: Sequence[Picture], places: Places, parts: Sequence[tuple[int, int]]
-) -> UInt8[np.ndarray, "n 16"]:
-    """The brightness at ``places``, of which each picture has one of the ``parts``."""
-    found = np.empty(places.shape, np.uint8)
-    for picture, (start, stop) in zip(pictures, parts, strict=True):
-        # mode="clip" (all are inside) writes into ``found`` directly, "raise" by way of a buffer.
-        picture.luma.take(places[start:stop], out=found[start:stop], mode="clip")
-    return found
+    return within(y, x), within(y + dy, x + dx)
 
 
 def _difference(
-    block: UInt8[np.ndarray, "n 16"], other: UInt8[np.ndarray, "n 16"]
+    block: UInt8[np.ndarray, "16 n"], other: UInt8[np.ndarray, "16 n"]
 ) -> Float32[np.ndarray, " n"]:
     """Mean absolute difference of each block's samples."""
     difference = np.maximum(block, other) - np.minimum(block, other)
-    total: UInt16[np.ndarray, " n"] = np.einsum("np->n", difference.astype(np.uint16))
-    return total.astype(np.float32) / np.float32(len(SAMPLES))
+    total: UInt16[np.ndarray, " n"] = difference.sum(0, dtype=np.uint16)
+    mean: Float32[np.ndarray, " n"] = total.astype(np.float32) / np.float32(len(block))
+    return mean

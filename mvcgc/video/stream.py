@@ -115,7 +115,8 @@ class FrameStream:
         )
 
     def _open(self) -> None:
-        self._file = open_video(self._path, export=self._export, pictures=self._pictures)
+        codec, export, pictures = self._info.codec, self._export, self._pictures
+        self._file = open_video(self._path, export=export, pictures=pictures, codec=codec)
         self._restart(first=0)
 
     def _opened(self) -> tuple[InputContainer, VideoStream]:

@@ -7,6 +7,7 @@ or quarter pixels); ``src - dst`` is the same cut to whole pixels. ``dst`` is th
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from av.sidedata.sidedata import SideData, SideDataContainer, Type
@@ -20,6 +21,9 @@ WORDS = 10
 
 DISTANCE = 4
 """The word (of ``flags``, unused by FFmpeg) that holds how many frames back the past reference lies."""
+
+INSIDE: Literal["clip"] = "clip"
+"""How `ndarray.take` looks up what is known to be inside: "raise" checks, and takes several times as long."""
 
 Raw = Int32[np.ndarray, "10 _"]
 """The vectors of one frame: a column for each block, its AVMotionVector's 32-bit words as rows."""
@@ -93,13 +97,17 @@ class Grid:
         """
         count = len(frames)
         raw = np.concatenate([_NO_BLOCK, *frames], axis=1)
-        frame = np.repeat(np.arange(-1, count), [1, *(r.shape[1] for r in frames)])
+        frame = np.repeat(np.arange(-1, count, dtype=np.int32), [1, *(r.shape[1] for r in frames)])
         source = raw[0]
         to_future = source > 0
         # Only B-frames have a future: their fields follow those of the past.
         has_future = np.bincount(frame[to_future], minlength=count) > 0
         ahead = np.where(has_future, np.cumsum(has_future) - 1, -1)
-        layer = np.where(to_future, count + ahead[frame], frame) if has_future.any() else frame
+        layer = frame
+        if has_future.any():
+            future = np.flatnonzero(to_future)
+            layer = frame.copy()
+            layer[future] = (count + ahead).take(frame.take(future))
         owner = self._owners(raw, layer, count + int(has_future.sum()))
         # The vector is reference minus current: from a past reference the content moved the other way.
         sign = np.where(source < 0, np.float32(-1), np.float32(1))
@@ -108,12 +116,13 @@ class Grid:
         np.multiply(raw[6], scale, out=motion[:, 0], dtype=np.float32, casting="unsafe")
         np.multiply(raw[7], scale, out=motion[:, 1], dtype=np.float32, casting="unsafe")
         # Both numbers of a vector are gathered as one word.
-        fields = motion.view(np.int64)[:, 0].take(owner).view(np.float32).reshape(*owner.shape, 2)
-        distance = raw[DISTANCE].take(owner[:count])
+        words = motion.view(np.int64)[:, 0].take(owner, mode=INSIDE)
+        fields = words.view(np.float32).reshape(*owner.shape, 2)
+        distance = raw[DISTANCE].take(owner[:count], mode=INSIDE)
         return Fields(fields[:count], distance, ahead, fields[count:], owner[count:] > 0)
 
     def _owners(
-        self, raw: Raw, layer: Int64[np.ndarray, " n"], layers: int
+        self, raw: Raw, layer: Int32[np.ndarray, " n"], layers: int
     ) -> Int64[np.ndarray, "layers h w"]:
         """The number of the block (of ``raw``) that covers each cell of its ``layer``; 0 if there is none."""
         # Blocks are 16 pixels and may hang over the picture: fill a grid that holds them, then crop it.
@@ -125,15 +134,15 @@ class Grid:
         inside = (row >= 0) & (column >= 0) & (row + high < rows) & (column + wide < columns)
         known = (raw[0] > 0) | ((raw[0] < 0) & (raw[DISTANCE] > 0))
         block = np.flatnonzero(inside & known)
-        first = (layer * (rows * columns) + (row * columns + column)).take(block)
-        wide, high = wide.take(block) > 0, high.take(block) > 0
+        cell = layer * np.int32(rows * columns) + row * np.int32(columns) + column
+        first, wide, high = (of.take(block, mode=INSIDE) for of in (cell, wide > 0, high > 0))
         owner = np.zeros(layers * rows * columns, np.int64)
         owner[first] = block
         for offset, covered in ((1, wide), (columns, high), (columns + 1, wide & high)):
             at = np.flatnonzero(covered)
-            owner[first.take(at) + offset] = block.take(at)
+            owner[first.take(at, mode=INSIDE) + offset] = block.take(at, mode=INSIDE)
         h, w = self.shape
-        return owner.reshape(layers, rows, columns)[:, :h, :w]
+        return np.ascontiguousarray(owner.reshape(layers, rows, columns)[:, :h, :w])
 
 
 def pool(

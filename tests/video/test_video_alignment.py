@@ -120,6 +120,43 @@ def test_what_the_probe_finds_in_real_files(clips_dir: Path) -> None:
         assert VideoInfo.from_dict(info.to_dict()) == info
 
 
+@pytest.mark.parametrize("how", ["whole", "fragmented", "Matroska"])
+def test_h264_in_a_file_that_tells_less_than_its_name_promises(tmp_path: Path, how: str) -> None:
+    """No sequence parameter set tells how far frames are out of order; the header, if it lists them."""
+    good = make(tmp_path / "good.mp4", 3, -2, frames=32, size=(64, 80), codec="h264", bframes=3)
+    planes = linear_planes(good, SIZE)
+    good.write_bytes(without_limits(good.read_bytes()))
+    path = tmp_path / "named.mp4"
+    kind = "matroska" if how == "Matroska" else "mp4"
+    options = {"movflags": "frag_keyframe+empty_moov"} if how == "fragmented" else {}
+    with av.open(good) as source, av.open(path, "w", format=kind, options=options) as target:
+        copy = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = copy
+                target.mux(packet)
+    info = probe(path)
+    assert (info.codec, info.frames) == ("h264", 32)
+    whole = read(path, info, ClipRequest(0, 32, size=SIZE))[0]
+    assert np.array_equal(whole.planes, planes)
+    assert same(read(path, info, ClipRequest(13, 9, size=SIZE))[0], whole, 13)
+
+
+def without_limits(file: bytes) -> bytes:
+    """An .mp4 by x264 whose sequence parameter set no longer tells how far frames are out of order.
+
+    Its last field, ``bitstream_restriction_flag`` and what follows (E.2.1), becomes a 0 and the end; what is
+    left of the room are zeros, which decoders skip.
+    """
+    start = file.index(b"avcC") + 4 + 8  # of the set, after the header and its length
+    size = int.from_bytes(file[start - 2 : start], "big")
+    bits = "".join(f"{byte:08b}" for byte in file[start : start + size]).rstrip("0")[:-1]
+    at = bits.rindex("1111")  # the flag, vectors beyond the picture, two times ue(0)
+    bits = (bits[:at] + "01").ljust(8 * size, "0")
+    patched = bytes(int(bits[i : i + 8], 2) for i in range(0, len(bits), 8))
+    return file[:start] + patched + file[start + size :]
+
+
 def test_uneven_time_stamps(tmp_path: Path) -> None:
     """A variable frame rate: no clock, so frames are counted from the keyframe."""
     path = tmp_path / "uneven.mp4"
