@@ -1,9 +1,9 @@
 """Opening files with libav: the options that exact decoding needs, and its errors turned into ours."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import av
 import av.error
@@ -77,6 +77,16 @@ def _open(path: Path, options: dict[str, str]) -> InputContainer:
 def _lists_frames(container: InputContainer) -> bool:
     """Whether the header lists the frames with their time stamps (a fragmented file's does not)."""
     return container.format.name.startswith("mov,") and all(s.frames for s in container.streams.video)
+
+
+@contextmanager
+def demuxing(container: InputContainer, stream: VideoStream) -> Iterator[Iterator[VideoPacket]]:
+    """The packets from the file's position on. Each generator of PyAV's that nobody closes leaks a packet."""
+    packets = cast("Generator[VideoPacket, None, None]", container.demux(stream))
+    try:
+        yield packets
+    finally:
+        packets.close()
 
 
 @contextmanager

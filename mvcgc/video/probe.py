@@ -9,7 +9,7 @@ from av.container import InputContainer
 from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
-from mvcgc.video.container import open_video, reason_of
+from mvcgc.video.container import demuxing, open_video, reason_of
 from mvcgc.video.errors import Reason, VideoError
 from mvcgc.video.info import Clock, VideoInfo
 from mvcgc.video.vectors import exports
@@ -87,14 +87,15 @@ def _decode_all(path: Path, container: InputContainer, stream: VideoStream) -> _
     """Decode packet by packet up to the end, the first error, or the first frame flagged as corrupt."""
     seen = _Pass()
     try:
-        for packet in container.demux(stream):
-            if packet.is_keyframe:
-                seen.packets.append((packet.pts, packet.dts, packet.size))
-            for frame in packet.decode():
-                if frame.is_corrupt:
-                    seen.damage = f"corrupt from frame {len(seen.pts)} on"
-                    return seen
-                seen.show(path, frame)
+        with demuxing(container, stream) as packets:
+            for packet in packets:
+                if packet.is_keyframe:
+                    seen.packets.append((packet.pts, packet.dts, packet.size))
+                for frame in packet.decode():
+                    if frame.is_corrupt:
+                        seen.damage = f"corrupt from frame {len(seen.pts)} on"
+                        return seen
+                    seen.show(path, frame)
     except (av.error.FFmpegError, OSError) as error:
         seen.damage = f"stops decoding after frame {len(seen.pts) - 1}: {reason_of(error)}"
     return seen
@@ -143,7 +144,8 @@ def _first_after(
     """(pts, dts, size) of the packet that a seek to ``stamp`` leads to; None if there is no seeking."""
     try:
         container.seek(stamp, stream=stream)
-        packet = next(container.demux(stream))
+        with demuxing(container, stream) as packets:
+            packet = next(packets)
     except (av.error.FFmpegError, OSError, StopIteration):
         return None
     return packet.pts, packet.dts, packet.size

@@ -11,7 +11,7 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from mvcgc.video.container import VideoPacket, decoding, open_video
+from mvcgc.video.container import VideoPacket, decoding, demuxing, open_video
 from mvcgc.video.errors import Reason, VideoError
 from mvcgc.video.info import Clock, VideoInfo
 from mvcgc.video.references import VOID, Picture, References
@@ -148,8 +148,8 @@ class FrameStream:
         context, references = stream.codec_context, self._references
         context.skip_frame, skipping = "DEFAULT", False
         keyframe_pts, started = None, self._next == 0
-        with decoding(self._path):
-            for packet in container.demux(stream):
+        with decoding(self._path), demuxing(container, stream) as packets:
+            for packet in packets:
                 if keyframe_pts is None:
                     keyframe_pts = packet.pts
                 references.read(packet)
