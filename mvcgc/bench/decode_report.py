@@ -64,9 +64,12 @@ def _phases(phases: Mapping[str, Mapping[str, float]], names: list[str], total: 
 
 def _memory(held: list[dict[str, float]]) -> list[str]:
     shown = [held[0], *held[1 :: max(len(held) // 6, 1)], held[-1]]
-    rows = [[f"{h['clips']:.0f}", f"{h['resident_mb']:.0f}", f"{h['anonymous_mb']:.0f}"] for h in shown]
-    told = "What a process holds that reads clips of these files in turns, in MB, torch's import included:"
-    return [told, table(["clips read", "resident", "of it anonymous"], rows)]
+    rows = [[f"{h[key]:.0f}" for key in ("clips", "resident_mb", "anonymous_mb", "shared_mb")] for h in shown]
+    told = (
+        "What one of the loader's workers holds that reads clips of these files in turns, in MB; what is "
+        "shared with the loader is a batch's room, here of one clip:"
+    )
+    return [told, table(["clips read", "resident", "of it anonymous", "of it shared"], rows)]
 
 
 def chart(figures: Mapping[str, Any], path: Path) -> None:

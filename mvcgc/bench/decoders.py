@@ -22,7 +22,7 @@ import numpy as np
 
 from mvcgc.data import heap
 from mvcgc.data.sampling import ClipConfig, Draw, MotionConfig
-from mvcgc.data.views import read_views
+from mvcgc.data.views import Format, read_views
 from mvcgc.video import Box, VideoInfo
 
 FRAMES, SIZE = 32, 128
@@ -61,14 +61,16 @@ class Spent:
 def ours(*views: str, clips: int = 1) -> Read:
     """What a loader's worker does for a sample of one or two clips, from opening the file on."""
     heap.keep_freed()
+    form = Format(views, ClipConfig(FRAMES, SIZE), MotionConfig(size=SIZE))
 
     def read(at: At) -> object:
         path, info, start = at.path, at.info, at.start
         whole = Box(0, 0, info.height, info.width)
         starts = [start, (start * 7919 + FRAMES) % (info.frames - FRAMES + 1)][:clips]
         draws = [Draw(start, whole) for start in starts]
-        clip, motion = ClipConfig(FRAMES, SIZE), MotionConfig(size=SIZE)
-        return read_views(path, info, draws, views=views, clip=clip, motion=motion, mestimate=False)
+        arrays = form.empty(clips)
+        matrix = read_views(path, info, draws, form, arrays, mestimate=False)
+        return arrays, matrix
 
     return read
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from importlib import import_module
+from multiprocessing import active_children
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -25,7 +26,12 @@ import torch
 from mvcgc.bench import measure
 from mvcgc.bench.decoders import FRAMES, SIZE, At, Job, ours
 from mvcgc.data import augment, views
-from mvcgc.video import VideoInfo, distances, picture, reader, stream
+from mvcgc.data.batch import Batch
+from mvcgc.data.item import Item
+from mvcgc.data.pool import Pool
+from mvcgc.data.sampling import ClipConfig, Draw, MotionConfig
+from mvcgc.data.views import Format
+from mvcgc.video import Box, VideoInfo, distances, picture, reader, stream
 
 PHASES: list[tuple[str, Any, str]] = [
     ("open", stream, "open_video"),
@@ -136,21 +142,27 @@ def _timed(spent: list[float]) -> Iterator[None]:
 
 
 def memory(jobs: Sequence[Job], clips: int) -> list[dict[str, float]]:
-    """What this process holds in MB, all and without what files back, before and as it reads ``clips``."""
-    read, rng, held = ours("rgb", "mv"), random.Random(0), [_resident(0)]
+    """What a loader's worker holds in MB, as it reads ``clips``, for a batch of one clip after the other."""
+    form = Format(("rgb", "mv"), ClipConfig(FRAMES, SIZE), MotionConfig(size=SIZE))
+    pool, rng, held = Pool(1, form, most_clips=1, pinned=False), random.Random(0), []
     infos = [VideoInfo.from_dict(job.info) for job in jobs]
     for number in range(1, clips + 1):
         job, info = jobs[number % len(jobs)], infos[number % len(jobs)]
-        read(At(Path(job.path), info, rng.randrange(info.frames - FRAMES + 1)))
-        if number % STEP == 0 or number == clips:
+        draw = Draw(rng.randrange(info.frames - FRAMES + 1), Box(0, 0, info.height, info.width))
+        item = Item(Path(job.path), job.path, info, [[draw]], 0, 0, 0, form, mestimate=False)
+        read = pool.ask([item]).batch.result()
+        assert isinstance(read, Batch), read
+        if number % STEP == 0 or number in (1, clips):
             held.append(_resident(number))
     return held
 
 
 def _resident(clips: int) -> dict[str, float]:
-    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    resident, own = (int(status[key].split()[0]) / 1000 for key in ("VmRSS", "RssAnon"))
-    return {"clips": float(clips), "resident_mb": resident, "anonymous_mb": own}
+    """Of the one worker."""
+    (worker,) = (each for each in active_children() if each.pid is not None)
+    status = dict(line.split(":", 1) for line in Path(f"/proc/{worker.pid}/status").read_text().splitlines())
+    resident, own, shared = (int(status[key].split()[0]) / 1000 for key in ("VmRSS", "RssAnon", "RssShmem"))
+    return {"clips": float(clips), "resident_mb": resident, "anonymous_mb": own, "shared_mb": shared}
 
 
 def main(what: str, core: int) -> None:

@@ -9,9 +9,8 @@ import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor
 
+from mvcgc.data.item import Sample
 from mvcgc.data.sampling import COLUMNS
-from mvcgc.data.views import ViewArrays
-from mvcgc.video import Matrix
 
 
 @dataclass(frozen=True)
@@ -100,34 +99,16 @@ def _copies(device: torch.device) -> torch.cuda.Stream:
     return stream
 
 
-@dataclass(frozen=True)
-class Sample:
-    """What a dataset makes of one video: one or more rows of a batch.
-
-    Attributes:
-        views: as in `Batch`, [rows, N, T, ...] arrays.
-        draws: float32 [rows, N, P].
-        video, group, label, name, matrix: of the video, for every row.
-    """
-
-    views: ViewArrays
-    draws: Float32[np.ndarray, "rows N P"]
-    video: int
-    group: int
-    label: int
-    name: str
-    matrix: Matrix
-
-
-def collate(samples: Sequence[Sample]) -> Batch:
-    """One batch of the samples' rows, in order."""
+def collate(samples: Sequence[Sample], views: dict[str, Tensor] | None = None) -> Batch:
+    """One batch of the samples' rows, in order. ``views``, if given, are theirs, already side by side."""
     rows = [len(sample.draws) for sample in samples]
 
     def ids(values: list[int]) -> Int64[Tensor, " B"]:
         return torch.from_numpy(np.repeat(np.array(values, np.int64), rows))
 
     return Batch(
-        views={
+        views=views
+        or {
             view: torch.from_numpy(np.concatenate([sample.views[view] for sample in samples]))
             for view in samples[0].views
         },

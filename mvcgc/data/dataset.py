@@ -1,16 +1,15 @@
-"""Datasets: from a key (which sample) to decoded clips. They hold no file and no state, and can be pickled.
+"""Datasets: from a key (which sample) to an `Item`, which says what to read. They hold no file and no state.
 
 A video that cannot be read at training time becomes an `Unread` in the place of its sample: the loader counts
 them over the batch and fails, naming each. Nothing is ever swapped in.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
-from torch.utils.data import Dataset
-
-from mvcgc.data.batch import Sample
+from mvcgc.data.item import Item, Sample, Unread
 from mvcgc.data.manifest import Manifest, Video
 from mvcgc.data.sampling import (
     AugmentConfig,
@@ -22,16 +21,7 @@ from mvcgc.data.sampling import (
     ten_crops,
     windows,
 )
-from mvcgc.data.views import ViewArrays, check_views, read_views
-from mvcgc.video import Matrix, VideoError
-
-
-@dataclass(frozen=True)
-class Unread:
-    """A video that could not be read, and why, in one line that names the file."""
-
-    name: str
-    message: str
+from mvcgc.data.views import Format, check_views
 
 
 @dataclass(frozen=True)
@@ -59,6 +49,11 @@ class Source:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def format(self) -> Format:
+        """What is made of each clip."""
+        return Format(self.views, self.clip, self.motion)
+
     def video(self, index: int) -> Video:
         """The video at ``index`` of ``ids``."""
         return self.manifest.videos[self.ids[index]]
@@ -77,44 +72,41 @@ class Source:
             augment=augment,
         )
 
-    def read(self, index: int, draws: Sequence[Sequence[Draw]]) -> Sample | Unread:
-        """The clips that ``draws`` [rows][N] ask for of the video at ``index``, as a sample."""
-        video = self.video(index)
-        flat = [draw for row in draws for draw in row]
-        path = self.manifest.root / video.path
-        try:
-            arrays, matrix = read_views(
-                path,
-                video.info,
-                flat,
-                views=self.views,
-                clip=self.clip,
-                motion=self.motion,
-                mestimate=self.mestimate,
-            )
-        except (VideoError, OSError) as error:
-            return Unread(video.path, " ".join(str(error).split()))
-        return self.sample(index, draws, arrays, matrix)
-
-    def sample(
-        self, index: int, draws: Sequence[Sequence[Draw]], arrays: ViewArrays, matrix: Matrix
-    ) -> Sample:
-        """The sample of what was read, for ``draws`` [rows][N] in turn, of the video at ``index``."""
-        video = self.video(index)
-        head = (len(draws), len(draws[0]))
-        number = self.ids[index]
-        return Sample(
-            views={view: array.reshape(*head, *array.shape[1:]) for view, array in arrays.items()},
-            draws=np.array([[draw.row() for draw in row] for row in draws], np.float32),
+    def item(self, index: int, draws: Sequence[Sequence[Draw]]) -> Item:
+        """The clips that ``draws`` [rows][N] ask for of the video at ``index``."""
+        video, number = self.video(index), self.ids[index]
+        return Item(
+            path=self.manifest.root / video.path,
+            name=video.path,
+            info=video.info,
+            draws=draws,
             video=number,
             group=self.manifest.groups[number],
             label=video.label,
-            name=video.path,
-            matrix=matrix,
+            format=self.format,
+            mestimate=self.mestimate,
         )
 
 
-class RandomDataset(Dataset[Sample | Unread]):
+class ClipDataset(ABC):
+    """Videos of ``source``, ``clips`` (N) of each in a row of a batch; keys are what a sampler yields."""
+
+    def __init__(self, source: Source, clips: int) -> None:
+        self.source, self.clips = source, clips
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    @abstractmethod
+    def item(self, key: Any) -> Item:
+        """What to read for ``key``."""
+
+    def __getitem__(self, key: Any) -> Sample | Unread:
+        """The sample of ``key``."""
+        return self.item(key).read()
+
+
+class RandomDataset(ClipDataset):
     """``clips`` random clips per video (N = 2 for contrast, 1 for supervised training).
 
     Keys are (epoch, index) from `EpochSampler`; a sample depends on (seed, epoch, video) alone.
@@ -122,19 +114,17 @@ class RandomDataset(Dataset[Sample | Unread]):
 
     def __init__(self, source: Source, augment: AugmentConfig, seed: int, clips: int) -> None:
         assert clips in (1, 2), f"{clips} clips"
-        self.source, self._augment, self._seed, self._clips = source, augment, seed, clips
+        super().__init__(source, clips)
+        self._augment, self._seed = augment, seed
 
-    def __len__(self) -> int:
-        return len(self.source)
-
-    def __getitem__(self, key: tuple[int, int]) -> Sample | Unread:
-        """The sample of ``key`` = (epoch, index)."""
+    def item(self, key: tuple[int, int]) -> Item:
+        """The random clips of ``key`` = (epoch, index), one row."""
         epoch, index = key
         pair = self.source.draw(index, epoch, self._seed, self._augment)
-        return self.source.read(index, [pair[: self._clips]])
+        return self.source.item(index, [pair[: self.clips]])
 
 
-class WindowDataset(Dataset[Sample | Unread]):
+class WindowDataset(ClipDataset):
     """Test clips (N = 1): every crop of every window of every video, a row each; keys are items of `plan`.
 
     A long video is cut into several items of consecutive windows, so that no item holds more than
@@ -144,12 +134,9 @@ class WindowDataset(Dataset[Sample | Unread]):
     def __init__(self, source: Source, crops: int, most_windows: int = 0, rows_per_item: int = 40) -> None:
         """``crops`` is 1 (centre) or 10; ``most_windows`` as in `sampling.windows`."""
         assert crops in (1, 10), f"{crops} crops"
-        self.source, self._crops = source, crops
-        self._most_windows = most_windows
+        super().__init__(source, clips=1)
+        self._crops, self._most_windows = crops, most_windows
         self._windows_per_item = max(rows_per_item // crops, 1)
-
-    def __len__(self) -> int:
-        return len(self.source)
 
     def plan(self, index: int) -> list[tuple[int, tuple[int, ...]]]:
         """The items of the video at ``index``: (index, starts of windows)."""
@@ -169,12 +156,12 @@ class WindowDataset(Dataset[Sample | Unread]):
             return [[centre_crop(info.width, info.height, start)] for start in starts]
         return [[draw] for start in starts for draw in ten_crops(info.width, info.height, start)]
 
-    def __getitem__(self, key: tuple[int, tuple[int, ...]]) -> Sample | Unread:
-        """The clips of one item."""
-        return self.source.read(key[0], self.draws(key))
+    def item(self, key: tuple[int, tuple[int, ...]]) -> Item:
+        """The clips of one item of the plan."""
+        return self.source.item(key[0], self.draws(key))
 
 
-class DrawDataset(Dataset[Sample | Unread]):
+class DrawDataset(ClipDataset):
     """``draws`` random clips (N = 1) of every video, a row each; keys are items of `plan`.
 
     Row e is the clip that `RandomDataset` shows of the video in epoch e, but a file is read once for many of
@@ -184,11 +171,9 @@ class DrawDataset(Dataset[Sample | Unread]):
     def __init__(
         self, source: Source, augment: AugmentConfig, seed: int, draws: int, rows_per_item: int = 40
     ) -> None:
-        self.source, self._augment, self._seed, self._draws = source, augment, seed, draws
+        super().__init__(source, clips=1)
+        self._augment, self._seed, self._draws = augment, seed, draws
         self._rows_per_item = rows_per_item
-
-    def __len__(self) -> int:
-        return len(self.source)
 
     def plan(self, index: int) -> list[tuple[int, tuple[int, ...]]]:
         """The items of the video at ``index``: (index, epochs)."""
@@ -200,9 +185,9 @@ class DrawDataset(Dataset[Sample | Unread]):
         """The number of clips of an item."""
         return len(item[1])
 
-    def __getitem__(self, key: tuple[int, tuple[int, ...]]) -> Sample | Unread:
-        """The clips of one item."""
+    def item(self, key: tuple[int, tuple[int, ...]]) -> Item:
+        """The clips of one item of the plan."""
         index, epochs = key
-        return self.source.read(
+        return self.source.item(
             index, [self.source.draw(index, epoch, self._seed, self._augment)[:1] for epoch in epochs]
         )

@@ -1,30 +1,20 @@
 """Batches from datasets, decoded in this process or in workers; the batches are the same either way."""
 
-import ctypes
-import os
-import signal
-import sys
-import threading
+from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from functools import partial
-from multiprocessing import resource_tracker
-from typing import Any
+from concurrent.futures.process import BrokenProcessPool
 
 import torch
-from torch.utils.data import DataLoader, Sampler
 
-from mvcgc.data import heap
-from mvcgc.data.batch import Batch, Sample, collate
-from mvcgc.data.dataset import DrawDataset, RandomDataset, Source, Unread, WindowDataset
+from mvcgc.data.batch import Batch, collate
+from mvcgc.data.dataset import ClipDataset, RandomDataset, Source, WindowDataset
+from mvcgc.data.item import Sample, Unread
+from mvcgc.data.pool import Asked, Pool
 from mvcgc.data.sampler import EpochSampler, WindowSampler
 from mvcgc.data.sampling import AugmentConfig
 
-WORKER_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
-"""Schedulers send these to every process of a job; workers go on, so that the step can end and be saved."""
-
-_PREFETCH = 2
-_PR_SET_PDEATHSIG = 1
+AHEAD = 2
+"""Batches that are read while another one is in use, and items for every worker: or more, until both are."""
 
 
 class UnreadableVideos(RuntimeError):
@@ -43,52 +33,69 @@ class Loader:
 
     def __init__(
         self,
-        dataset: RandomDataset | WindowDataset | DrawDataset,
+        dataset: ClipDataset,
         sampler: EpochSampler | WindowSampler,
         workers: int,
         device: torch.device,
     ) -> None:
         """``workers`` processes (0: this one) decode; batches are pinned if ``device`` is a GPU."""
         self.sampler = sampler
-        self._workers = workers
-        batches: Sampler[Any] = sampler
-        self._loader: DataLoader[Any] = DataLoader(
-            dataset,
-            batch_sampler=batches,
-            num_workers=workers,
-            collate_fn=_collate,
-            pin_memory=device.type == "cuda",
-            # Its own: from the global one every iteration would draw, and a resumed run go on differently.
-            generator=torch.Generator(),
-            worker_init_fn=partial(_settle_worker, os.getpid()) if workers else None,
-            # Never fork: the parent has threads (torch, NCCL) and perhaps a GPU context.
-            multiprocessing_context="spawn" if workers else None,
-            persistent_workers=workers > 0,
-            prefetch_factor=_PREFETCH if workers else None,
-        )
+        self._dataset, self._workers, self._pinned = dataset, workers, device.type == "cuda"
+        self._pool: Pool | None = None
 
     def __len__(self) -> int:
         """Batches in a whole epoch or test."""
         return len(self.sampler)
 
     def __iter__(self) -> Iterator[Batch]:
-        """Batches on the host. Raises UnreadableVideos at the first that has an unreadable video."""
-        if self._workers:
-            with _signals_held():
-                batches = iter(self._loader)
-        else:
-            batches = iter(self._loader)
-        for batch in batches:
-            if isinstance(batch, UnreadableBatch):
-                raise UnreadableVideos(batch.unread, batch.size)
+        """Batches on the host.
+
+        Raises:
+            UnreadableVideos: at the first batch that has an unreadable video.
+            UserError: too little shared memory.
+            RuntimeError: a worker died.
+        """
+        batches = self._helped() if self._workers else self._alone()
+        for batch, items in batches:
+            if not isinstance(batch, Batch):
+                raise UnreadableVideos(batch, items)
             yield batch
 
+    def _alone(self) -> Iterator[tuple[Batch | list[Unread], int]]:
+        for keys in self.sampler:
+            found = [self._dataset[key] for key in keys]
+            unread = [one for one in found if isinstance(one, Unread)]
+            batch = unread or collate([one for one in found if isinstance(one, Sample)])
+            if self._pinned and isinstance(batch, Batch):
+                batch = batch.pin_memory()
+            yield batch, len(found)
 
-class UnreadableBatch:
-    """Stands for a batch with unreadable videos on its way from a worker."""
+    def _helped(self) -> Iterator[tuple[Batch | list[Unread], int]]:
+        if self._pool is None:
+            form, most = self._dataset.source.format, self.sampler.most_rows * self._dataset.clips
+            self._pool = Pool(self._workers, form, most, pinned=self._pinned)
+        asked: deque[Asked] = deque()
+        try:
+            for keys in self.sampler:
+                asked.append(self._pool.ask([self._dataset.item(key) for key in keys]))
+                while len(asked) > AHEAD and sum(len(one.reads) for one in asked) > AHEAD * self._workers:
+                    yield self._next(asked)
+            while asked:
+                yield self._next(asked)
+        finally:
+            for one in asked:
+                one.cancel()
 
-    def __init__(self, unread: list[Unread], size: int) -> None:
-        self.unread, self.size = unread, size
+    def _next(self, asked: deque[Asked]) -> tuple[Batch | list[Unread], int]:
+        first = asked.popleft()
+        try:
+            return first.batch.result(), len(first.reads)
+        except BrokenProcessPool as error:
+            assert self._pool is not None
+            raise RuntimeError(
+                f"a process that decodes videos ended {self._pool.died() or 'unexpectedly'}; "
+                "SIGKILL is mostly for want of memory: see the node's log, or use fewer workers"
+            ) from error
 
 
 def train_loader(
@@ -129,41 +136,3 @@ def eval_loader(
     """
     dataset = WindowDataset(source, crops, most_windows, rows)
     return Loader(dataset, WindowSampler(dataset, rows, rank, world), workers, device)
-
-
-def _collate(samples: list[Sample | Unread]) -> Batch | UnreadableBatch:
-    unread = [sample for sample in samples if isinstance(sample, Unread)]
-    if unread:
-        return UnreadableBatch(unread, len(samples))
-    return collate([sample for sample in samples if isinstance(sample, Sample)])
-
-
-@contextmanager
-def _signals_held() -> Iterator[None]:
-    """Hold the workers' signals while they start: they inherit the mask, and so are safe from their first
-    instant, with all threads that libraries start as they are imported.
-    """
-    resource_tracker.ensure_running()  # which Python starts with the first worker, and then lifts the mask
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, WORKER_SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _settle_worker(parent: int, worker: int) -> None:  # noqa: ARG001 - the form torch asks for
-    """Be deaf to the scheduler, obey the parent's terminate(), and die with the parent however it dies."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, WORKER_SIGNALS)
-    threading.Thread(target=_obey, args=(parent,), daemon=True).start()
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    heap.keep_freed()
-    if os.getppid() != parent:  # it died before it could be watched
-        os._exit(1)
-
-
-def _obey(parent: int) -> None:
-    """Leave on a SIGTERM from the parent itself: so multiprocessing ends what its parent leaves."""
-    while signal.sigwaitinfo([signal.SIGTERM]).si_pid != parent:
-        pass
-    os._exit(0)

@@ -4,8 +4,6 @@ workers.
 
 from collections.abc import Iterator
 
-from torch.utils.data import Sampler
-
 from mvcgc.data.dataset import DrawDataset, WindowDataset
 from mvcgc.data.sampling import permutation
 from mvcgc.errors import UserError
@@ -21,7 +19,7 @@ def check_batch(batch_size: int, videos: int, key: str) -> None:
         )
 
 
-class EpochSampler(Sampler[list[tuple[int, int]]]):
+class EpochSampler:
     """The batches of one epoch after the other, from a position that can be set.
 
     Epoch e visits all videos in the order `permutation` (seed, e). Step i takes the i-th ``batch_size`` of
@@ -61,6 +59,11 @@ class EpochSampler(Sampler[list[tuple[int, int]]]):
         """Optimiser steps in an epoch."""
         return self._videos // self._batch_size
 
+    @property
+    def most_rows(self) -> int:
+        """The rows of a micro-batch."""
+        return self._share
+
     def __len__(self) -> int:
         """Micro-batches in a whole epoch."""
         return self.steps_per_epoch * self._accumulate
@@ -78,17 +81,18 @@ class EpochSampler(Sampler[list[tuple[int, int]]]):
             yield [(epoch, index) for index in order[first : first + share]]
 
 
-class WindowSampler(Sampler[list[tuple[int, tuple[int, ...]]]]):
+class WindowSampler:
     """A rank's share of a test: every video belongs to exactly one rank, none is repeated to fill up.
 
     Rank r takes videos r, r + world, ... . Yields items of the dataset, together at most ``rows`` clips (but
-    at least one item).
+    at least one item); ``most_rows`` are the most that came together.
     """
 
     def __init__(
         self, dataset: WindowDataset | DrawDataset, rows: int, rank: int = 0, world: int = 1
     ) -> None:
         self._batches: list[list[tuple[int, tuple[int, ...]]]] = []
+        self.most_rows = 0
         filled = rows
         for index in shard(len(dataset), rank, world):
             for item in dataset.plan(index):
@@ -97,6 +101,7 @@ class WindowSampler(Sampler[list[tuple[int, tuple[int, ...]]]]):
                     filled = 0
                 self._batches[-1].append(item)
                 filled += dataset.rows(item)
+                self.most_rows = max(self.most_rows, filled)
 
     def __len__(self) -> int:
         return len(self._batches)

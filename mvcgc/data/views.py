@@ -1,10 +1,11 @@
 """The views of a clip as the networks see it: RGB, motion vectors, optical flow, cropped and sized alike."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float16, Float32
 
 from mvcgc.data.sampling import ClipConfig, Draw, MotionConfig
@@ -28,6 +29,10 @@ ViewArrays = dict[str, np.ndarray]
 device), float16 [clips, T, s, s, 2] for motion."""
 
 
+_ALIGNMENT = 64
+"""Bytes; where an array in shared memory begins."""
+
+
 def check_views(views: Sequence[str], key: str = "views") -> None:
     """Raise UserError unless ``views`` are one or more different names of `VIEW_CHANNELS`."""
     for view in views:
@@ -46,31 +51,52 @@ def needs_vectors(views: Sequence[str]) -> bool:
     return MV in views
 
 
-def empty_views(clips: int, views: Sequence[str], clip: ClipConfig, motion: MotionConfig) -> ViewArrays:
-    """Room for so many clips."""
-    sizes = {
-        view: (3, clip.frames, clip.size, clip.size) if view == RGB else (clip.frames, *2 * (motion.size,), 2)
-        for view in views
-    }
-    return {
-        view: np.empty((clips, *size), np.uint8 if view == RGB else np.float16)
-        for view, size in sizes.items()
-    }
+@dataclass(frozen=True)
+class Format:
+    """What is made of a clip: which views, of what size."""
+
+    views: tuple[str, ...]
+    clip: ClipConfig
+    motion: MotionConfig
+
+    def empty(self, clips: int) -> ViewArrays:
+        """Room for so many clips."""
+        return {view: np.empty(*self._array(view, clips)) for view in self.views}
+
+    def within(self, memory: memoryview, clips: int) -> ViewArrays:
+        """Room for so many clips in memory of `nbytes`, the same whoever asks."""
+        arrays, start = {}, 0
+        for view in self.views:
+            arrays[view] = np.ndarray(*self._array(view, clips), memory, start)
+            start += _aligned(arrays[view].nbytes)
+        return arrays
+
+    def nbytes(self, clips: int) -> int:
+        """The memory that `within` takes for so many clips."""
+        kinds = (self._array(view, clips) for view in self.views)
+        return sum(_aligned(math.prod(shape) * np.dtype(kind).itemsize) for shape, kind in kinds)
+
+    def _array(self, view: str, clips: int) -> tuple[tuple[int, ...], type[np.uint8] | type[np.float16]]:
+        if view == RGB:
+            return (clips, 3, self.clip.frames, *2 * (self.clip.size,)), np.uint8
+        return (clips, self.clip.frames, *2 * (self.motion.size,), 2), np.float16
+
+
+def _aligned(size: int) -> int:
+    return -(-size // _ALIGNMENT) * _ALIGNMENT
 
 
 def read_views(
     path: Path,
     info: VideoInfo,
     draws: Sequence[Draw],
+    form: Format,
+    arrays: ViewArrays,
     *,
-    views: Sequence[str],
-    clip: ClipConfig,
-    motion: MotionConfig,
     mestimate: bool,
-) -> tuple[ViewArrays, Matrix]:
-    """The clips that ``draws`` ask for, in their order, in one pass over the file, and the way to RGB.
-
-    Flips are left to `augment`.
+) -> Matrix:
+    """Write the clips that ``draws`` ask for, in their order, into ``arrays`` (see `Format.empty`), in one
+    pass over the file; the way from their planes to RGB. Flips are left to `augment`.
 
     Motion is in pixels of the ``motion.size`` picture per frame, (dx right, dy down), from past to current.
     Where the stream does not tell a cell's motion, it is that of the nearest frame of the clip that does,
@@ -79,7 +105,7 @@ def read_views(
     Raises:
         VideoError: as `Reader`.
     """
-    arrays = empty_views(len(draws), views, clip, motion)
+    views, clip, motion = form.views, form.clip, form.motion
     # What several draws show alike is read and computed for the first of them.
     first: dict[tuple[int, Box], int] = {}
     for number, draw in enumerate(draws):
@@ -115,7 +141,7 @@ def read_views(
         if (same := first[draw.start, draw.crop]) != number:
             for array in arrays.values():
                 array[number] = array[same]
-    return arrays, clips[0].matrix
+    return clips[0].matrix
 
 
 def _place(key: tuple[int, Box]) -> tuple[int, int, int, int, int]:
@@ -184,7 +210,6 @@ def crop_motion(
     columns = ((crop.left + centres * crop.width) // cell).astype(np.intp)
     # One 32-bit word per vector; and rows last, so that it is mostly whole rows that are copied.
     along = field.reshape(*field.shape[:2], -1) * np.tile(scale, field.shape[2])
-    halves = torch.from_numpy(along).half().numpy()  # rounds as numpy does, in a tenth of the time
-    words = halves.view(np.uint32)
+    words = along.astype(np.float16).view(np.uint32)
     # mode="clip": all are inside, and "raise" checks each, and writes into ``out`` by way of a buffer.
     words.take(columns, axis=2, mode="clip").take(rows, axis=1, out=out.view(np.uint32)[..., 0], mode="clip")

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from mvcgc.data.augment import augment
 from mvcgc.data.batch import collate
-from mvcgc.data.dataset import Source, Unread, WindowDataset
+from mvcgc.data.dataset import Source, WindowDataset
+from mvcgc.data.item import Unread
 from mvcgc.data.loader import UnreadableVideos
 from mvcgc.data.manifest import Manifest
 from mvcgc.data.sampling import MotionConfig, spread

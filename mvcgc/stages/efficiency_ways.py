@@ -8,12 +8,13 @@ from pathlib import Path
 from torch import Tensor
 
 from mvcgc.data.augment import augment
-from mvcgc.data.batch import Sample, collate
-from mvcgc.data.dataset import Source, Unread, WindowDataset
+from mvcgc.data.batch import collate
+from mvcgc.data.dataset import Source, WindowDataset
+from mvcgc.data.item import Sample, Unread
 from mvcgc.data.loader import UnreadableVideos
 from mvcgc.data.manifest import Manifest, Video
 from mvcgc.data.sampling import MotionConfig
-from mvcgc.data.views import FLOWS, MV, MV_COVIAR, RGB, empty_views
+from mvcgc.data.views import FLOWS, MV, MV_COVIAR, RGB
 from mvcgc.stages.efficiency_spec import EfficiencySpec, Stored
 from mvcgc.stages.evaluate_passes import ROWS
 from mvcgc.video import Matrix, probe, reencode
@@ -104,13 +105,12 @@ class Jpeg(Way):
     def clips(self) -> Iterator[Inputs]:
         """Pictures read, cropped and sized."""
         dataset = _windows(self.spec, self.manifest, self.number, self.spec.views)
-        source = dataset.source
-        for item in dataset.plan(0):
-            rows = dataset.draws(item)
-            arrays = empty_views(len(rows), self.spec.views, source.clip, source.motion)
+        for key in dataset.plan(0):
+            item = dataset.item(key)
+            arrays = item.format.empty(item.clips)
             motion = next(array for view, array in arrays.items() if view != RGB)
-            load(self.scratch, [(row[0].start, row[0].crop) for row in rows], arrays.get(RGB), motion)
-            yield _inputs(source.sample(0, rows, arrays, Matrix.BT601))
+            load(self.scratch, [(row[0].start, row[0].crop) for row in item.draws], arrays.get(RGB), motion)
+            yield _inputs(item.sample(arrays, Matrix.BT601))
 
 
 WAYS: dict[Stored, type[Way]] = {Stored.COMPRESSED: Compressed, Stored.RECODED: Recoded, Stored.JPEG: Jpeg}

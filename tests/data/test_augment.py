@@ -14,7 +14,7 @@ from scipy.ndimage import gaussian_filter1d
 from mvcgc.data.augment import MEAN, MOTION_LIMIT, MOTION_UNIT, STD, augment
 from mvcgc.data.batch import Batch
 from mvcgc.data.sampling import ClipConfig, Draw, MotionConfig
-from mvcgc.data.views import read_views
+from mvcgc.data.views import Format, read_views
 from mvcgc.video import Box, FlowMethod, Matrix, flow, probe
 
 BOX = Box(0, 0, 16, 16)
@@ -222,15 +222,9 @@ def test_motion_after_augmentation_is_the_motion_of_the_rgb_after_augmentation(
     path = write_video(tmp_path / "v.avi", frames=12, dx=3, dy=-2)
     size = 64
     draw = Draw(2, crop, flip)
-    arrays, matrix = read_views(
-        path,
-        probe(path),
-        [draw],
-        views=("rgb", "mv"),
-        clip=ClipConfig(8, size),
-        motion=MotionConfig(8, size),
-        mestimate=False,
-    )
+    form = Format(("rgb", "mv"), ClipConfig(8, size), MotionConfig(8, size))
+    arrays = form.empty(1)
+    matrix = read_views(path, probe(path), [draw], form, arrays, mestimate=False)
     one = torch.zeros(1, dtype=torch.int64)
     batch = Batch(
         {view: torch.from_numpy(array)[None] for view, array in arrays.items()},

@@ -1,20 +1,24 @@
 """Loading: the same batches whoever decodes them, and workers that outlive signals but not their parent."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import replace
+from multiprocessing import active_children
+from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 
 import pytest
 import torch
 from data_made import make_manifest
 
+from mvcgc.data import pool
 from mvcgc.data.batch import Batch
 from mvcgc.data.dataset import DrawDataset, Source, WindowDataset
-from mvcgc.data.loader import Loader, UnreadableVideos, eval_loader, train_loader
+from mvcgc.data.loader import AHEAD, Loader, UnreadableVideos, eval_loader, train_loader
 from mvcgc.data.manifest import Manifest, publish
 from mvcgc.data.sampler import EpochSampler, WindowSampler
 from mvcgc.data.sampling import AugmentConfig, ClipConfig, MotionConfig
@@ -190,6 +194,8 @@ def test_unreadable_videos_fail_the_step_and_are_counted_and_named(tmp_path: Pat
 PARENT = """
 import os, sys, time
 from dataclasses import replace
+from multiprocessing import active_children
+from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 import torch
 from mvcgc.data.dataset import Source
@@ -243,6 +249,9 @@ class Parent:
         self.process.stdin.write(f"{command}\n")
         self.process.stdin.flush()
 
+    def worker_has(self, library: str) -> bool:
+        return library in Path(f"/proc/{self.worker}/maps").read_text()
+
     def worker_lives(self) -> bool:
         try:
             state = Path(f"/proc/{self.worker}/stat").read_text().rpartition(")")[2].split()[0]
@@ -288,6 +297,64 @@ def test_workers_die_with_a_parent_that_is_killed(parent: Parent) -> None:
     os.kill(parent.process.pid, signal.SIGKILL)
     parent.process.wait()
     assert until(lambda: not parent.worker_lives(), 5)
+
+
+def test_workers_are_without_torch_whatever_their_parent_has_loaded(parent: Parent) -> None:
+    assert parent.worker_has("libavcodec")
+    assert not parent.worker_has("libtorch")
+
+
+def test_a_worker_that_is_killed_ends_the_iteration(source: Source) -> None:
+    others = {process.pid for process in active_children()}
+    loader = training(source, workers=1)
+    list(loader)
+    (worker,) = {process.pid for process in active_children()} - others
+    os.kill(worker, signal.SIGKILL)
+    with pytest.raises(RuntimeError, match=r"ended by SIGKILL; .* want of memory"):
+        list(loader)
+
+
+def test_what_is_wrong_in_a_worker_is_told_here(source: Source) -> None:
+    videos = [replace(video, info=replace(video.info, step=0.0)) for video in source.manifest.videos]
+    loader = training(replace(source, manifest=replace(source.manifest, videos=videos)), workers=1)
+    with pytest.raises(ZeroDivisionError) as caught:
+        list(loader)
+    assert "mvcgc/video/stream.py" in str(caught.value.__cause__)  # the worker's own traceback
+
+
+def test_leaving_early_spoils_nothing(source: Source) -> None:
+    alone, helped = list(training(source)), training(source, workers=2)
+    for _ in range(3):
+        kept = next(iter(helped))
+        assert all(same(a, b) for a, b in zip(alone, helped, strict=True))
+        assert same(kept, alone[0])
+
+
+def test_shared_memory_is_used_again_and_given_back(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    def make(**how: object) -> SharedMemory:
+        made.append(SharedMemory(**how))
+        return made[-1]
+
+    monkeypatch.setattr(pool, "SharedMemory", make)
+    loader = training(source, workers=1)
+    for epoch in range(4):
+        loader.sampler.set_position(epoch)
+        list(loader)
+    places = [pool.SHARED / memory.name for memory in made]
+    assert 0 < len(places) <= AHEAD + 2
+    assert all(place.exists() for place in places)
+    del loader
+    assert not any(place.exists() for place in places)
+
+
+def test_too_little_shared_memory_is_told_with_the_remedy(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(100, 99, 1))
+    with pytest.raises(UserError, match=r"/dev/shm has 0 MB left.* --shm-size"):
+        list(training(source, workers=1))
 
 
 def test_a_source_of_no_known_view_is_refused(source: Source) -> None:

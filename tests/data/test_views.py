@@ -7,7 +7,7 @@ import pytest
 from data_made import HEIGHT, WIDTH, write_video
 
 from mvcgc.data.sampling import ClipConfig, Draw, MotionConfig
-from mvcgc.data.views import check_views, crop_motion, fill, needs_vectors, read_views
+from mvcgc.data.views import Format, check_views, crop_motion, fill, needs_vectors, read_views
 from mvcgc.errors import UserError
 from mvcgc.video import Box, ClipRequest, FlowMethod, Reader, VideoInfo, flow, pool, probe, to_grey
 
@@ -24,8 +24,11 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, VideoInfo]:
 def read(
     video: tuple[Path, VideoInfo], draws: list[Draw], *views: str, **sizes: object
 ) -> dict[str, np.ndarray]:
-    settings = {"clip": CLIP, "motion": MOTION, "mestimate": False, **sizes}
-    return read_views(*video, draws, views=views, **settings)[0]
+    mestimate = sizes.pop("mestimate", False)
+    form = Format(views, **{"clip": CLIP, "motion": MOTION, **sizes})
+    arrays = form.empty(len(draws))
+    read_views(*video, draws, form, arrays, mestimate=mestimate)
+    return arrays
 
 
 DRAWS = [

@@ -1,0 +1,164 @@
+"""Batches read by worker processes: item by item into shared memory, ahead of who wants them.
+
+The processes share out a batch's items, not whole batches: so a batch is there as soon as it can be, and what
+is held in memory depends on how many batches are read ahead, not on how many processes read them.
+"""
+
+import os
+import shutil
+import signal
+import sys
+import weakref
+from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing import active_children, get_context, resource_tracker
+from multiprocessing.process import BaseProcess
+from multiprocessing.shared_memory import SharedMemory
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mvcgc.data import worker
+from mvcgc.data.batch import Batch, collate
+from mvcgc.data.item import Item, Sample, Unread
+from mvcgc.data.views import Format
+from mvcgc.errors import UserError
+
+SHARED = Path("/dev/shm")
+"""Where the system keeps shared memory."""
+
+Read = Sample | Unread
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A batch that was asked for.
+
+    Attributes:
+        reads: one for each of its items.
+        batch: what becomes of them: the batch, or those of its videos that cannot be read.
+    """
+
+    reads: list[Future[Read]]
+    batch: Future[Batch | list[Unread]]
+
+    def cancel(self) -> None:
+        """Leave out what has not begun."""
+        for read in self.reads:
+            read.cancel()
+
+
+class Pool:
+    """``workers`` processes that read the clips of batches, and a thread that puts these together.
+
+    They end with the pool, with this process, or when it is killed.
+    """
+
+    def __init__(self, workers: int, form: Format, most_clips: int, *, pinned: bool) -> None:
+        """No batch has more than ``most_clips`` clips; ``pinned``: they end in page-locked memory."""
+        self._format, self._size, self._pinned = form, form.nbytes(most_clips), pinned
+        self._workers = ProcessPoolExecutor(
+            workers,
+            # Never fork: this process has threads (torch, NCCL) and perhaps a GPU context.
+            mp_context=get_context("spawn"),
+            initializer=worker.settle,
+            initargs=(os.getpid(),),
+        )
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="batches")
+        self._free: list[SharedMemory] = []
+        self._all: list[SharedMemory] = []
+        self._processes: set[BaseProcess] = set()
+        weakref.finalize(self, _end, self._workers, self._thread, self._all)
+
+    def ask(self, items: Sequence[Item]) -> Asked:
+        """Begin to read a batch of ``items``."""
+        memory, clips = self._memory(), sum(item.clips for item in items)
+        reads, first, others = [], 0, set(active_children())
+        with _starting():
+            for item in items:
+                reads.append(self._workers.submit(worker.read, item, memory.name, clips, first))
+                first += item.clips
+        self._processes |= set(active_children()) - others
+        return Asked(reads, self._thread.submit(self._gather, reads, memory, clips))
+
+    def died(self) -> str:
+        """How processes ended that ended by themselves."""
+        codes = {process.exitcode for process in self._processes} - {None, 0, -signal.SIGTERM}
+        return ", ".join(
+            f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+            for code in sorted(code for code in codes if code is not None)
+        )
+
+    def _memory(self) -> SharedMemory:
+        """Shared memory for a batch. Raises UserError if there is too little."""
+        if self._free:
+            return self._free.pop()
+        if SHARED.is_dir() and (free := shutil.disk_usage(SHARED).free) < self._size:
+            raise UserError(
+                f"{SHARED} has {free / 1e6:.0f} MB left, and a batch takes {self._size / 1e6:.0f} MB there "
+                "to come from a worker; give it more (docker run --shm-size=...), or set "
+                "resources.<stage>.workers=0"
+            )
+        memory = SharedMemory(create=True, size=self._size)
+        self._all.append(memory)
+        return memory
+
+    def _gather(self, reads: list[Future[Read]], memory: SharedMemory, clips: int) -> Batch | list[Unread]:
+        """Wait for a batch and copy it out of the shared memory. Runs in the pool's thread."""
+        samples, unread = [], []
+        try:
+            for read in reads:
+                found = read.result()
+                if isinstance(found, Unread):
+                    unread.append(found)
+                else:
+                    samples.append(found)
+            if unread:
+                return unread
+            head = (-1, samples[0].draws.shape[1])
+            arrays = worker.room(memory, self._format, clips)
+            copies = {view: self._copied(array) for view, array in arrays.items()}
+            return collate(
+                samples, {view: copy.view(*head, *copy.shape[1:]) for view, copy in copies.items()}
+            )
+        finally:
+            for read in reads:
+                with suppress(CancelledError):
+                    read.exception()  # is not writing any more
+            self._free.append(memory)
+
+    def _copied(self, array: np.ndarray) -> Tensor:
+        copy = torch.empty(array.shape, dtype=torch.from_numpy(array[:0]).dtype, pin_memory=self._pinned)
+        np.copyto(copy.numpy(), array)
+        return copy
+
+
+@contextmanager
+def _starting() -> Iterator[None]:
+    """How workers, if any start here, are to start: deaf, and with nothing but what they need.
+
+    They inherit a mask of signals, and so are safe from their first instant, with all threads that libraries
+    start as they are imported. And they would import the program that was started here, and torch with it.
+    """
+    resource_tracker.ensure_running()  # which Python starts with the first worker, and then lifts the mask
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, worker.SIGNALS)
+    program = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = program
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _end(workers: ProcessPoolExecutor, thread: ThreadPoolExecutor, memories: list[SharedMemory]) -> None:
+    # Without waiting: it may be this very thread that lets go of the pool.
+    workers.shutdown(wait=False, cancel_futures=True)
+    thread.shutdown(wait=False, cancel_futures=True)
+    for memory in memories:
+        memory.unlink()

@@ -1,0 +1,61 @@
+"""What runs in the processes that decode: clips go straight into memory that they share with the loader.
+
+Nothing here imports torch (see `mvcgc.data.item`).
+"""
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+from dataclasses import replace
+from functools import cache
+from multiprocessing.shared_memory import SharedMemory
+
+from mvcgc.data import heap
+from mvcgc.data.item import Item, Sample, Unread
+from mvcgc.data.views import Format, ViewArrays
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
+"""Schedulers send these to every process of a job; workers go on, so that the step can end and be saved."""
+
+_PR_SET_PDEATHSIG = 1
+
+
+def settle(parent: int) -> None:
+    """Be deaf to the scheduler, obey the parent's terminate(), and die with the parent however it dies."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    threading.Thread(target=_obey, args=(parent,), daemon=True).start()
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    heap.keep_freed()
+    if os.getppid() != parent:  # it died before it could be watched
+        os._exit(1)
+
+
+def read(item: Item, memory: str, clips: int, first: int) -> Sample | Unread:
+    """Read ``item`` into the shared memory of that name, which holds ``clips`` clips, from ``first`` on.
+
+    The sample that is returned is without its arrays.
+    """
+    arrays = room(_attached(memory), item.format, clips)
+    sample = item.read({view: array[first : first + item.clips] for view, array in arrays.items()})
+    return sample if isinstance(sample, Unread) else replace(sample, views={})
+
+
+def room(memory: SharedMemory, form: Format, clips: int) -> ViewArrays:
+    """The arrays of so many clips in shared memory, the same in every process."""
+    assert memory.buf is not None, "the memory is closed"
+    return form.within(memory.buf, clips)
+
+
+@cache
+def _attached(memory: str) -> SharedMemory:
+    return SharedMemory(memory)
+
+
+def _obey(parent: int) -> None:
+    """Leave on a SIGTERM from the parent itself: so multiprocessing ends what its parent leaves."""
+    while signal.sigwaitinfo([signal.SIGTERM]).si_pid != parent:
+        pass
+    os._exit(0)
