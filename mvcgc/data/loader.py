@@ -52,7 +52,7 @@ class Loader:
 
         Raises:
             UnreadableVideos: at the first batch that has an unreadable video.
-            UserError: too little shared memory.
+            UserError: workers on a system that is not Linux.
             RuntimeError: a worker died.
         """
         batches = self._helped() if self._workers else self._alone()
@@ -79,23 +79,22 @@ class Loader:
             for keys in self.sampler:
                 asked.append(self._pool.ask([self._dataset.item(key) for key in keys]))
                 while len(asked) > AHEAD and sum(len(one.reads) for one in asked) > AHEAD * self._workers:
-                    yield self._next(asked)
+                    yield _next(asked)
             while asked:
-                yield self._next(asked)
-        finally:
-            for one in asked:
-                one.cancel()
-
-    def _next(self, asked: deque[Asked]) -> tuple[Batch | list[Unread], int]:
-        first = asked.popleft()
-        try:
-            return first.batch.result(), len(first.reads)
+                yield _next(asked)
         except BrokenProcessPool as error:
-            assert self._pool is not None
             raise RuntimeError(
                 f"a process that decodes videos ended {self._pool.died() or 'unexpectedly'}; "
                 "SIGKILL is mostly for want of memory: see the node's log, or use fewer workers"
             ) from error
+        finally:
+            for one in asked:
+                one.cancel()
+
+
+def _next(asked: deque[Asked]) -> tuple[Batch | list[Unread], int]:
+    first = asked.popleft()
+    return first.batch.result(), len(first.reads)
 
 
 def train_loader(

@@ -5,7 +5,6 @@ is held in memory depends on how many batches are read ahead, not on how many pr
 """
 
 import os
-import shutil
 import signal
 import sys
 import weakref
@@ -15,22 +14,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import active_children, get_context, resource_tracker
 from multiprocessing.process import BaseProcess
-from multiprocessing.shared_memory import SharedMemory
-from pathlib import Path
 from types import ModuleType
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from mvcgc.data import worker
 from mvcgc.data.batch import Batch, collate
 from mvcgc.data.item import Item, Sample, Unread
-from mvcgc.data.views import Format
+from mvcgc.data.shared import Memories
+from mvcgc.data.views import Format, ViewArrays
 from mvcgc.errors import UserError
-
-SHARED = Path("/dev/shm")
-"""Where the system keeps shared memory."""
 
 Read = Sample | Unread
 
@@ -61,7 +54,10 @@ class Pool:
 
     def __init__(self, workers: int, form: Format, most_clips: int, *, pinned: bool) -> None:
         """No batch has more than ``most_clips`` clips; ``pinned``: they end in page-locked memory."""
-        self._format, self._size, self._pinned = form, form.nbytes(most_clips), pinned
+        if not sys.platform.startswith("linux"):
+            raise UserError("workers share memory as Linux alone does; set resources.<stage>.workers=0")
+        self._format, self._pinned = form, pinned
+        self._memories = Memories(form.nbytes(most_clips))
         self._workers = ProcessPoolExecutor(
             workers,
             # Never fork: this process has threads (torch, NCCL) and perhaps a GPU context.
@@ -70,21 +66,19 @@ class Pool:
             initargs=(os.getpid(),),
         )
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="batches")
-        self._free: list[SharedMemory] = []
-        self._all: list[SharedMemory] = []
         self._processes: set[BaseProcess] = set()
-        weakref.finalize(self, _end, self._workers, self._thread, self._all)
+        weakref.finalize(self, _end, self._workers, self._thread)
 
     def ask(self, items: Sequence[Item]) -> Asked:
         """Begin to read a batch of ``items``."""
-        memory, clips = self._memory(), sum(item.clips for item in items)
+        (path, memory), clips = self._memories.take(), sum(item.clips for item in items)
         reads, first, others = [], 0, set(active_children())
         with _starting():
             for item in items:
-                reads.append(self._workers.submit(worker.read, item, memory.name, clips, first))
+                reads.append(self._workers.submit(worker.read, item, path, clips, first))
                 first += item.clips
         self._processes |= set(active_children()) - others
-        return Asked(reads, self._thread.submit(self._gather, reads, memory, clips))
+        return Asked(reads, self._thread.submit(self._gather, reads, self._format.within(memory, clips)))
 
     def died(self) -> str:
         """How processes ended that ended by themselves."""
@@ -94,22 +88,8 @@ class Pool:
             for code in sorted(code for code in codes if code is not None)
         )
 
-    def _memory(self) -> SharedMemory:
-        """Shared memory for a batch. Raises UserError if there is too little."""
-        if self._free:
-            return self._free.pop()
-        if SHARED.is_dir() and (free := shutil.disk_usage(SHARED).free) < self._size:
-            raise UserError(
-                f"{SHARED} has {free / 1e6:.0f} MB left, and a batch takes {self._size / 1e6:.0f} MB there "
-                "to come from a worker; give it more (docker run --shm-size=...), or set "
-                "resources.<stage>.workers=0"
-            )
-        memory = SharedMemory(create=True, size=self._size)
-        self._all.append(memory)
-        return memory
-
-    def _gather(self, reads: list[Future[Read]], memory: SharedMemory, clips: int) -> Batch | list[Unread]:
-        """Wait for a batch and copy it out of the shared memory. Runs in the pool's thread."""
+    def _gather(self, reads: list[Future[Read]], arrays: ViewArrays) -> Batch | list[Unread]:
+        """Wait for a batch that is read into ``arrays``. Runs in the pool's thread."""
         samples, unread = [], []
         try:
             for read in reads:
@@ -118,24 +98,16 @@ class Pool:
                     unread.append(found)
                 else:
                     samples.append(found)
-            if unread:
-                return unread
-            head = (-1, samples[0].draws.shape[1])
-            arrays = worker.room(memory, self._format, clips)
-            copies = {view: self._copied(array) for view, array in arrays.items()}
-            return collate(
-                samples, {view: copy.view(*head, *copy.shape[1:]) for view, copy in copies.items()}
-            )
         finally:
             for read in reads:
                 with suppress(CancelledError):
                     read.exception()  # is not writing any more
-            self._free.append(memory)
-
-    def _copied(self, array: np.ndarray) -> Tensor:
-        copy = torch.empty(array.shape, dtype=torch.from_numpy(array[:0]).dtype, pin_memory=self._pinned)
-        np.copyto(copy.numpy(), array)
-        return copy
+        if unread:
+            return unread
+        head = (-1, samples[0].draws.shape[1])
+        views = {view: array.reshape(*head, *array.shape[1:]) for view, array in arrays.items()}
+        batch = collate(samples, {view: torch.from_numpy(array) for view, array in views.items()})
+        return batch.pin_memory() if self._pinned else batch
 
 
 @contextmanager
@@ -156,9 +128,7 @@ def _starting() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _end(workers: ProcessPoolExecutor, thread: ThreadPoolExecutor, memories: list[SharedMemory]) -> None:
+def _end(workers: ProcessPoolExecutor, thread: ThreadPoolExecutor) -> None:
     # Without waiting: it may be this very thread that lets go of the pool.
     workers.shutdown(wait=False, cancel_futures=True)
     thread.shutdown(wait=False, cancel_futures=True)
-    for memory in memories:
-        memory.unlink()

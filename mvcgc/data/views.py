@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float16, Float32
+from jaxtyping import Bool, Float16, Float32, UInt8
 
 from mvcgc.data.sampling import ClipConfig, Draw, MotionConfig
 from mvcgc.errors import UserError
@@ -63,12 +63,14 @@ class Format:
         """Room for so many clips."""
         return {view: np.empty(*self._array(view, clips)) for view in self.views}
 
-    def within(self, memory: memoryview, clips: int) -> ViewArrays:
+    def within(self, memory: UInt8[np.ndarray, " n"], clips: int) -> ViewArrays:
         """Room for so many clips in memory of `nbytes`, the same whoever asks."""
         arrays, start = {}, 0
         for view in self.views:
-            arrays[view] = np.ndarray(*self._array(view, clips), memory, start)
-            start += _aligned(arrays[view].nbytes)
+            shape, kind = self._array(view, clips)
+            size = math.prod(shape) * np.dtype(kind).itemsize
+            arrays[view] = memory[start : start + size].view(kind).reshape(shape)
+            start += _aligned(size)
         return arrays
 
     def nbytes(self, clips: int) -> int:

@@ -9,12 +9,10 @@ import signal
 import sys
 import threading
 from dataclasses import replace
-from functools import cache
-from multiprocessing.shared_memory import SharedMemory
 
 from mvcgc.data import heap
 from mvcgc.data.item import Item, Sample, Unread
-from mvcgc.data.views import Format, ViewArrays
+from mvcgc.data.shared import attached
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
 """Schedulers send these to every process of a job; workers go on, so that the step can end and be saved."""
@@ -33,25 +31,14 @@ def settle(parent: int) -> None:
         os._exit(1)
 
 
-def read(item: Item, memory: str, clips: int, first: int) -> Sample | Unread:
-    """Read ``item`` into the shared memory of that name, which holds ``clips`` clips, from ``first`` on.
+def read(item: Item, path: str, clips: int, first: int) -> Sample | Unread:
+    """Read ``item`` into the shared memory at ``path``, which holds ``clips`` clips, from ``first`` on.
 
     The sample that is returned is without its arrays.
     """
-    arrays = room(_attached(memory), item.format, clips)
+    arrays = item.format.within(attached(path), clips)
     sample = item.read({view: array[first : first + item.clips] for view, array in arrays.items()})
     return sample if isinstance(sample, Unread) else replace(sample, views={})
-
-
-def room(memory: SharedMemory, form: Format, clips: int) -> ViewArrays:
-    """The arrays of so many clips in shared memory, the same in every process."""
-    assert memory.buf is not None, "the memory is closed"
-    return form.within(memory.buf, clips)
-
-
-@cache
-def _attached(memory: str) -> SharedMemory:
-    return SharedMemory(memory)
 
 
 def _obey(parent: int) -> None:

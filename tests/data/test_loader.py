@@ -1,21 +1,19 @@
 """Loading: the same batches whoever decodes them, and workers that outlive signals but not their parent."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import replace
 from multiprocessing import active_children
-from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 
 import pytest
 import torch
 from data_made import make_manifest
 
-from mvcgc.data import pool
+from mvcgc.data import shared
 from mvcgc.data.batch import Batch
 from mvcgc.data.dataset import DrawDataset, Source, WindowDataset
 from mvcgc.data.loader import AHEAD, Loader, UnreadableVideos, eval_loader, train_loader
@@ -195,7 +193,6 @@ PARENT = """
 import os, sys, time
 from dataclasses import replace
 from multiprocessing import active_children
-from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 import torch
 from mvcgc.data.dataset import Source
@@ -330,31 +327,43 @@ def test_leaving_early_spoils_nothing(source: Source) -> None:
         assert same(kept, alone[0])
 
 
-def test_shared_memory_is_used_again_and_given_back(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = []
-
-    def make(**how: object) -> SharedMemory:
-        made.append(SharedMemory(**how))
-        return made[-1]
-
-    monkeypatch.setattr(pool, "SharedMemory", make)
-    loader = training(source, workers=1)
-    for epoch in range(4):
-        loader.sampler.set_position(epoch)
-        list(loader)
-    places = [pool.SHARED / memory.name for memory in made]
-    assert 0 < len(places) <= AHEAD + 2
-    assert all(place.exists() for place in places)
-    del loader
-    assert not any(place.exists() for place in places)
-
-
-def test_too_little_shared_memory_is_told_with_the_remedy(
+def test_memory_is_used_again_when_its_batch_is_gone_and_not_before(
     source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(100, 99, 1))
-    with pytest.raises(UserError, match=r"/dev/shm has 0 MB left.* --shm-size"):
-        list(training(source, workers=1))
+    made, memory = [], shared.Memory
+
+    def make(size: int) -> shared.Memory:
+        made.append(size)
+        return memory(size)
+
+    expected, loader = list(training(source)), training(source, workers=1)
+    monkeypatch.setattr(shared, "Memory", make)
+    for epoch in range(4):
+        loader.sampler.set_position(epoch)
+        for _ in loader:
+            pass
+    assert 0 < len(made) <= AHEAD + 2
+    loader.sampler.set_position(0)
+    kept = [batch.views["mv"][:1, :, 2:] for batch in loader]
+    loader.sampler.set_position(1)
+    list(loader)
+    for motion, wanted in zip(kept, expected, strict=True):
+        assert torch.equal(motion, wanted.views["mv"][:1, :, 2:])
+
+
+def test_memory_is_given_back_with_the_loader(source: Source) -> None:
+    def held() -> int:
+        return sum("memfd:mvcgc-batch" in line for line in Path("/proc/self/maps").read_text().splitlines())
+
+    before = held()
+    loader = training(source, workers=1)
+    batch = next(iter(loader))
+    assert held() > before
+    del loader
+    assert until(lambda: held() == before + 1, 5)
+    assert same(batch, next(iter(training(source))))
+    del batch
+    assert held() == before
 
 
 def test_a_source_of_no_known_view_is_refused(source: Source) -> None:
