@@ -1,6 +1,8 @@
 """The command line of `mvcgc bench`."""
 
 import argparse
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +12,9 @@ from mvcgc.bench.measure import Report
 from mvcgc.dist import Device
 from mvcgc.errors import UserError
 from mvcgc.models import MIN_FRAMES, MIN_SIDE, Arch
+
+HERE = ("decode", "loader", "train", "scale")
+"""What needs no more than this machine: `mvcgc bench all`."""
 
 _LEAST = {"rounds": 1, "jobs": 1, "frames": MIN_FRAMES, "size": MIN_SIDE, "batch": 2}
 
@@ -54,6 +59,12 @@ def add_to(subjects: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     _take_device(scaling)
     scaling.add_argument("--backbone", default="s3d", choices=[arch.value for arch in Arch])
 
+    text = f"{', '.join(HERE)}, one after the other, as they are by default"
+    whole = subjects.add_parser("all", help=text, description=text)
+    whole.set_defaults(command=_all)
+    whole.add_argument("--out", type=Path, metavar="DIR", required=True, help="write all reports there")
+    whole.add_argument("--files", nargs="+", type=Path, default=[], help="of decode (default: made ones)")
+
 
 def _add(
     subjects: "argparse._SubParsersAction[argparse.ArgumentParser]",
@@ -89,6 +100,15 @@ def _tell(parsed: argparse.Namespace, function: Callable[[argparse.Namespace], R
         report.write(parsed.out)
         if report.name == "decode":
             decode_report.chart(report.figures, parsed.out / "decode.png")
+
+
+def _all(parsed: argparse.Namespace) -> None:
+    files = {"decode": ["--files", *map(str, parsed.files)]} if parsed.files else {}
+    for name in HERE:
+        # Each in a process of its own: threads and memory of one are no part of another.
+        command = [sys.executable, "-m", "mvcgc.cli", "bench", name, "--out", str(parsed.out)]
+        if subprocess.run([*command, *files.get(name, [])], check=False).returncode:
+            raise UserError(f"bench {name} failed, see above; what was measured before is in {parsed.out}")
 
 
 def _launch(parsed: argparse.Namespace) -> Report:

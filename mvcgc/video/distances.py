@@ -80,9 +80,8 @@ class Distances:
         if len(older) < 2 or not raw.shape[1] or not picture.eight_bits:
             return
         if self._waiting:
-            last, size = self._waiting[-1].picture, picture.luma.size
-            same = (last.stride, last.luma.size) == (picture.stride, size)
-            if not same or len(self._waiting) * size > TOGETHER:
+            last, rows = self._waiting[-1].picture.rows, picture.rows
+            if last.shape != rows.shape or len(self._waiting) * rows.size > TOGETHER:
                 self.settle()
         self._waiting.append(_Waiting(raw, picture, older))
 
@@ -127,8 +126,8 @@ def _side_by_side(
     rows = [[f.picture, *f.older, *[f.older[0]] * (most - len(f.older))] for f in frames]
     pictures = {p.place.index: p for row in rows for p in row}
     index, number = np.unique([[p.place.index for p in row] for row in rows], return_inverse=True)
-    brightness = np.concatenate([pictures[i].luma for i in index.tolist()])
-    first = number.astype(np.int32) * np.int32(frames[0].picture.luma.size)
+    brightness = np.concatenate([pictures[i].rows for i in index.tolist()]).reshape(-1)
+    first = number.astype(np.int32) * np.int32(frames[0].picture.rows.size)
     return index[number].astype(np.int32), first, brightness
 
 
@@ -151,7 +150,7 @@ def _samples(raw: Raw, like: Picture, first: Int32[np.ndarray, " n"]) -> tuple[_
 
     def within(y: Int32[np.ndarray, "4 n"], x: Int32[np.ndarray, "4 n"]) -> _Samples:
         # What lies outside is moved to the edge, as in the codec's own prediction.
-        rows = y.clip(0, like.frame.height - 1) * np.int32(like.stride) + first
+        rows = y.clip(0, like.frame.height - 1) * np.int32(like.rows.shape[1]) + first
         return _Samples(rows, x.clip(0, like.frame.width - 1))
 
     return within(y, x), within(y + dy, x + dx)

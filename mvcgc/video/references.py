@@ -60,14 +60,9 @@ class Picture:
         self.place, self.frame = place, frame
 
     @cached_property
-    def luma(self) -> UInt8[np.ndarray, " n"]:
-        """The brightness of all rows with their padding, flat, as a view; see `stride`."""
-        return plane_rows(self.frame.planes[0]).reshape(-1)
-
-    @cached_property
-    def stride(self) -> int:
-        """Bytes from one row of the brightness to the next."""
-        return self.frame.planes[0].line_size
+    def rows(self) -> UInt8[np.ndarray, "H stride"]:
+        """The brightness of all rows with their padding, as a view."""
+        return plane_rows(self.frame.planes[0])
 
     @property
     def eight_bits(self) -> bool:

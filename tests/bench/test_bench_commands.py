@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from mvcgc.bench import commands
 from mvcgc.cli import main
 
 SMALL = ["--frames", "8", "--size", "32", "--batch", "2", "--rounds", "1", "--device", "cpu", "--json"]
@@ -54,6 +55,16 @@ def test_scale(capsys: pytest.CaptureFixture[str]) -> None:
     assert two["bytes"]["gather"] == 2 * (2 * 128 * 4 + 3 * 8)
     assert two["bytes"]["gradients"] > 1e6
     assert all(0 < value <= 1 for line in told["efficiency"].values() for value in line)
+
+
+def test_all_runs_each_by_itself_and_stops_at_what_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(commands, "HERE", ("decode", "train"))
+    text = tmp_path / "text.mp4"
+    text.write_text("no video")
+    assert main(["bench", "all", "--out", str(tmp_path), "--files", str(text)]) == 2
+    assert "bench decode failed, see above" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
