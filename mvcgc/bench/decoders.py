@@ -244,8 +244,11 @@ WAYS: dict[str, tuple[str, Callable[[], Read]]] = {
 
 
 def spend(read: Read, job: Job) -> Spent:
-    """Read the job's clips."""
+    """Read the job's clips, the first of them once before: a worker's caches are warm, those of one that has
+    waited for the others' turns are not.
+    """
     path, info = Path(job.path), VideoInfo.from_dict(job.info)
+    read(At(path, info, job.starts[0]))
     cpu, wall = _cpu_seconds(), time.perf_counter()
     for start in job.starts:
         read(At(path, info, start))

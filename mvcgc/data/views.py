@@ -178,23 +178,24 @@ def fill(
     """Give each invalid cell the motion of the nearest frame in which it is valid (the earlier of two), else
     0.
     """
-    if valid.all():
-        return mv
-    # The smallest integers that hold the sentinels and their differences: these passes are bound by memory.
-    kind = np.min_scalar_type(-4 * len(valid)).type
-    frames = kind(len(valid))
-    time = np.arange(frames, dtype=kind)[:, None, None]
-    before = np.maximum.accumulate(np.where(valid, time, kind(-2) * frames), axis=0)
-    after = np.minimum.accumulate(np.where(valid, time, kind(3) * frames)[::-1], axis=0)[::-1]
-    nearest = np.where(time - before <= after - time, before, after)
-    # Only the gaps are looked up; a vector, two floats, as one word.
     gaps = np.flatnonzero(~valid)
-    source = nearest.reshape(-1)[gaps].astype(np.intp)
-    known = (source >= 0) & (source < len(valid))
+    if not len(gaps):
+        return mv
+    frames, cells = len(valid), valid[0].size
+    known = valid.reshape(-1)
     filled = np.ascontiguousarray(mv).copy()
-    words = filled.view(np.int64).reshape(-1)
-    cells = valid[0].size
-    words[gaps] = np.where(known, words.take(np.where(known, source, 0) * cells + gaps % cells), 0)
+    words = filled.view(np.int64).reshape(-1)  # a vector, two floats, as one word
+    words[gaps] = 0
+    gaps = gaps[valid.any(axis=0).reshape(-1).take(gaps % cells)]
+    # Most gaps are one frame long, a keyframe, or two: what is left to look for is soon little.
+    for away in range(1, frames):
+        if not len(gaps):
+            break
+        for step in (-away * cells, away * cells):
+            there = gaps + step
+            found = known.take(there, mode="clip") & (there >= 0) & (there < known.size)
+            words[gaps[found]] = words[there[found]]
+            gaps = gaps[~found]
     return filled
 
 
@@ -210,8 +211,10 @@ def crop_motion(
     centres = (np.arange(size) + 0.5) / size
     rows = ((crop.top + centres * crop.height) // cell).astype(np.intp)
     columns = ((crop.left + centres * crop.width) // cell).astype(np.intp)
+    # Of the field only what the crop shows.
+    shown = field[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    along = shown.reshape(*shown.shape[:2], -1) * np.tile(scale, shown.shape[2])
     # One 32-bit word per vector; and rows last, so that it is mostly whole rows that are copied.
-    along = field.reshape(*field.shape[:2], -1) * np.tile(scale, field.shape[2])
-    words = along.astype(np.float16).view(np.uint32)
+    words = along.astype(np.float16).view(np.uint32).take(columns - columns[0], axis=2, mode="clip")
     # mode="clip": all are inside, and "raise" checks each, and writes into ``out`` by way of a buffer.
-    words.take(columns, axis=2, mode="clip").take(rows, axis=1, out=out.view(np.uint32)[..., 0], mode="clip")
+    words.take(rows - rows[0], axis=1, out=out.view(np.uint32)[..., 0], mode="clip")

@@ -7,7 +7,6 @@ less than a pixel are left alone: there the distance hardly matters.
 """
 
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 from jaxtyping import Float32, Int32, Int64, UInt8, UInt16
@@ -22,7 +21,10 @@ BETTER = 0.7
 """Part of that difference that an older reference must stay below, by another grey level, to be taken."""
 
 STEPS = np.array([[1], [3], [5], [7]], np.int32)
-"""Where a block is compared along each side, in eighths of it from its top left corner."""
+"""Lines across a block in either direction, in eighths of its side from its top left corner."""
+
+CROSSINGS = ((0, 0), (0, 2), (1, 1), (1, 3), (2, 0), (2, 2), (3, 1), (3, 3))
+"""Where a block is compared: half of the lines' crossings, like a chessboard's black squares."""
 
 TOGETHER = 4 << 20
 """Bytes of brightness of the frames that are compared in one go; the pictures are kept until then."""
@@ -44,12 +46,12 @@ class _Samples:
     rows: Int32[np.ndarray, "4 n"]
     columns: Int32[np.ndarray, "4 n"]
 
-    def of(self, brightness: UInt8[np.ndarray, " m"]) -> UInt8[np.ndarray, "16 n"]:
+    def of(self, brightness: UInt8[np.ndarray, " m"]) -> UInt8[np.ndarray, "8 n"]:
         """The brightness there."""
-        found = np.empty((len(self.rows) * len(self.columns), self.rows.shape[1]), np.uint8)
+        found = np.empty((len(CROSSINGS), self.rows.shape[1]), np.uint8)
         # Sample by sample: the indices of one fit the cache.
-        for (row, column), out in zip(product(self.rows, self.columns), found, strict=True):
-            brightness.take((row + column).astype(np.intp), out=out, mode=INSIDE)
+        for (row, column), out in zip(CROSSINGS, found, strict=True):
+            brightness.take((self.rows[row] + self.columns[column]).astype(np.intp), out=out, mode=INSIDE)
         return found
 
     def moved(self, offset: Int32[np.ndarray, " n"]) -> "_Samples":
@@ -157,7 +159,7 @@ def _samples(raw: Raw, like: Picture, first: Int32[np.ndarray, " n"]) -> tuple[_
 
 
 def _difference(
-    block: UInt8[np.ndarray, "16 n"], other: UInt8[np.ndarray, "16 n"]
+    block: UInt8[np.ndarray, "8 n"], other: UInt8[np.ndarray, "8 n"]
 ) -> Float32[np.ndarray, " n"]:
     """Mean absolute difference of each block's samples."""
     difference = np.maximum(block, other) - np.minimum(block, other)

@@ -111,8 +111,8 @@ def _predicted_from(frames: list[Frame], t: int, candidates: list[int], block: t
     if len(candidates) == 1 or max(abs(mx), abs(my)) < 1:
         return candidates[0]
     height, width = frames[t].luma.shape
-    py = y - bh // 2 + np.array([[1], [3], [5], [7]]) * bh // 8
-    px = x - bw // 2 + np.array([[1, 3, 5, 7]]) * bw // 8
+    py = y - bh // 2 + np.array([1, 1, 3, 3, 5, 5, 7, 7]) * bh // 8
+    px = x - bw // 2 + np.array([1, 5, 3, 7, 1, 5, 3, 7]) * bw // 8
     qy, qx = np.clip(py + int(np.rint(my)), 0, height - 1), np.clip(px + int(np.rint(mx)), 0, width - 1)
     here = frames[t].luma[np.clip(py, 0, height - 1), np.clip(px, 0, width - 1)].astype(int)
     differences = [np.abs(here - frames[i].luma[qy, qx]).mean() for i in candidates]
