@@ -127,10 +127,11 @@ def _side_by_side(
     most = max(len(f.older) for f in frames)
     rows = [[f.picture, *f.older, *[f.older[0]] * (most - len(f.older))] for f in frames]
     pictures = {p.place.index: p for row in rows for p in row}
-    index, number = np.unique([[p.place.index for p in row] for row in rows], return_inverse=True)
-    brightness = np.concatenate([pictures[i].rows for i in index.tolist()]).reshape(-1)
-    first = number.astype(np.int32) * np.int32(frames[0].picture.rows.size)
-    return index[number].astype(np.int32), first, brightness
+    number = {index: number for number, index in enumerate(pictures)}
+    brightness = np.concatenate([p.rows for p in pictures.values()]).reshape(-1)
+    index = np.array([[p.place.index for p in row] for row in rows], np.int32)
+    first = np.array([[number[p.place.index] for p in row] for row in rows], np.int32)
+    return index, first * np.int32(frames[0].picture.rows.size), brightness
 
 
 def _scale(raw: Raw) -> Int32[np.ndarray, " n"]:

@@ -18,7 +18,8 @@ from mvcgc.video.clip import Box
 from mvcgc.video.colour import Matrix
 
 EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
-_EXACT = int(EXACT)
+_EXACT = int(Interpolation.BILINEAR | Interpolation.BITEXACT)
+"""From planes to planes the same to the bit, on every processor, in less time for some widths."""
 
 _TAGS = {1: Matrix.BT709, 9: Matrix.BT2020, 10: Matrix.BT2020}
 """libav's numbers of colour spaces. Other tags are converted to BT.601; none counts as that."""
