@@ -20,7 +20,7 @@ demo: $(READY)
 	$(BIN)/python -m mvcgc.run
 
 test: $(READY) browser slurm
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(READY)
 	$(BIN)/ruff check . slurm/local-cluster

@@ -22,3 +22,8 @@ def clips_dir() -> Path:
     if not CLIPS.is_dir():
         pytest.skip(f"the real video files are not at {CLIPS}")
     return CLIPS
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sweeps on a cluster take longest: started first, they leave no process waiting for them at the end."""
+    items.sort(key=lambda item: "slurm" not in item.path.parts)
