@@ -144,7 +144,7 @@ def _timed(spent: list[float]) -> Iterator[None]:
 def memory(jobs: Sequence[Job], clips: int) -> list[dict[str, float]]:
     """What a loader's worker holds in MB, as it reads ``clips``, for a batch of one clip after the other."""
     form = Format(("rgb", "mv"), ClipConfig(FRAMES, SIZE), MotionConfig(size=SIZE))
-    pool, rng, held = Pool(1, form, most_clips=1, pinned=False), random.Random(0), []
+    pool, rng, held = Pool(1, form, 1, torch.device("cpu")), random.Random(0), []
     infos = [VideoInfo.from_dict(job.info) for job in jobs]
     for number in range(1, clips + 1):
         job, info = jobs[number % len(jobs)], infos[number % len(jobs)]

@@ -40,7 +40,7 @@ class Loader:
     ) -> None:
         """``workers`` processes (0: this one) decode; batches are pinned if ``device`` is a GPU."""
         self.sampler = sampler
-        self._dataset, self._workers, self._pinned = dataset, workers, device.type == "cuda"
+        self._dataset, self._workers, self._device = dataset, workers, device
         self._pool: Pool | None = None
 
     def __len__(self) -> int:
@@ -66,14 +66,14 @@ class Loader:
             found = [self._dataset[key] for key in keys]
             unread = [one for one in found if isinstance(one, Unread)]
             batch = unread or collate([one for one in found if isinstance(one, Sample)])
-            if self._pinned and isinstance(batch, Batch):
+            if self._device.type == "cuda" and isinstance(batch, Batch):
                 batch = batch.pin_memory()
             yield batch, len(found)
 
     def _helped(self) -> Iterator[tuple[Batch | list[Unread], int]]:
         if self._pool is None:
             form, most = self._dataset.source.format, self.sampler.most_rows * self._dataset.clips
-            self._pool = Pool(self._workers, form, most, pinned=self._pinned)
+            self._pool = Pool(self._workers, form, most, self._device)
         asked: deque[Asked] = deque()
         try:
             for keys in self.sampler:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import active_children, get_context, resource_tracker
 from multiprocessing.process import BaseProcess
 from types import ModuleType
@@ -52,11 +53,15 @@ class Pool:
     They end with the pool, with this process, or when it is killed.
     """
 
-    def __init__(self, workers: int, form: Format, most_clips: int, *, pinned: bool) -> None:
-        """No batch has more than ``most_clips`` clips; ``pinned``: they end in page-locked memory."""
+    def __init__(self, workers: int, form: Format, most_clips: int, device: torch.device) -> None:
+        """No batch has more than ``most_clips`` clips. If ``device`` is a GPU they end in page-locked memory.
+
+        Raises:
+            UserError: the system is not Linux.
+        """
         if not sys.platform.startswith("linux"):
             raise UserError("workers share memory as Linux alone does; set resources.<stage>.workers=0")
-        self._format, self._pinned = form, pinned
+        self._format, self._pinned = form, device.type == "cuda"
         self._memories = Memories(form.nbytes(most_clips))
         self._workers = ProcessPoolExecutor(
             workers,
@@ -65,7 +70,12 @@ class Pool:
             initializer=worker.settle,
             initargs=(os.getpid(),),
         )
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="batches")
+        self._thread = ThreadPoolExecutor(
+            1,
+            thread_name_prefix="batches",
+            # A thread begins with the first GPU: all ranks of a node would take memory there.
+            initializer=partial(torch.cuda.set_device, device) if self._pinned else None,
+        )
         self._processes: set[BaseProcess] = set()
         weakref.finalize(self, _end, self._workers, self._thread)
 

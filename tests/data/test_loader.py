@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from multiprocessing import active_children
@@ -364,6 +365,30 @@ def test_memory_is_given_back_with_the_loader(source: Source) -> None:
     assert same(batch, next(iter(training(source))))
     del batch
     assert held() == before
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_batches_for_a_gpu_are_pinned_where_that_gpu_is_current(
+    source: Source, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    """No GPU is here: what is called, and from which thread."""
+    calls: list[tuple[str, str, object]] = []
+
+    def note(name: str, what: object) -> object:
+        calls.append((threading.current_thread().name, name, what))
+        return what
+
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: note("set_device", device))
+    monkeypatch.setattr(Batch, "pin_memory", lambda batch: note("pin", batch))
+    device = torch.device("cuda", 1)
+    loader = train_loader(
+        source, AugmentConfig(), clips=2, batch_size=3, seed=0, workers=workers, device=device
+    )
+    batches = list(loader)
+    assert [what for _, name, what in calls if name == "pin"] == batches
+    if workers:
+        assert calls[0] == ("batches_0", "set_device", device)
+        assert {thread for thread, _, _ in calls} == {"batches_0"}
 
 
 def test_a_source_of_no_known_view_is_refused(source: Source) -> None:
