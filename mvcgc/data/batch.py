@@ -83,7 +83,7 @@ class Batch:
         )
 
     def pin_memory(self) -> "Batch":
-        """The batch in page-locked memory; called by torch's loader."""
+        """The batch in page-locked memory."""
         return replace(
             self,
             views={view: tensor.pin_memory() for view, tensor in self.views.items()},

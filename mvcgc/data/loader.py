@@ -74,27 +74,38 @@ class Loader:
         if self._pool is None:
             form, most = self._dataset.source.format, self.sampler.most_rows * self._dataset.clips
             self._pool = Pool(self._workers, form, most, self._device)
-        asked: deque[Asked] = deque()
+        pool, asked, ended = self._pool, deque[Asked](), False
         try:
             for keys in self.sampler:
-                asked.append(self._pool.ask([self._dataset.item(key) for key in keys]))
+                asked.append(pool.ask([self._dataset.item(key) for key in keys]))
                 while len(asked) > AHEAD and sum(len(one.reads) for one in asked) > AHEAD * self._workers:
                     yield _next(asked)
             while asked:
                 yield _next(asked)
+            ended = True
         except BrokenProcessPool as error:
+            how = pool.died()
+            hint = ", mostly for want of memory: see the node's log, or use fewer workers" * ("KILL" in how)
             raise RuntimeError(
-                f"a process that decodes videos ended {self._pool.died() or 'unexpectedly'}; "
-                "SIGKILL is mostly for want of memory: see the node's log, or use fewer workers"
+                f"a process that decodes videos ended {how or 'unexpectedly'}{hint}"
             ) from error
         finally:
-            for one in asked:
-                one.cancel()
+            if not ended:
+                # Left early, mostly for good: nobody waits for what is still being read.
+                pool.kill()
+                self._pool = None
+            asked.clear()
 
 
 def _next(asked: deque[Asked]) -> tuple[Batch | list[Unread], int]:
     first = asked.popleft()
-    return first.batch.result(), len(first.reads)
+    batch, items = first.batch.result(), len(first.reads)
+    try:
+        if isinstance(batch, BaseException):
+            raise batch
+        return batch, items
+    finally:
+        del first, batch  # an error would hold them, and they the error
 
 
 def train_loader(

@@ -1,7 +1,7 @@
 """Batches read by worker processes: item by item into shared memory, ahead of who wants them.
 
 The processes share out a batch's items, not whole batches: so a batch is there as soon as it can be, and what
-is held in memory depends on how many batches are read ahead, not on how many processes read them.
+is held in memory does not grow with their number as long as a batch has items for all.
 """
 
 import os
@@ -9,8 +9,9 @@ import signal
 import sys
 import weakref
 from collections.abc import Iterator, Sequence
-from concurrent.futures import CancelledError, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import active_children, get_context, resource_tracker
@@ -28,6 +29,9 @@ from mvcgc.errors import UserError
 
 Read = Sample | Unread
 
+Gathered = Batch | list[Unread] | BaseException
+"""A batch, or those of its videos that cannot be read, or what else went wrong."""
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -35,16 +39,11 @@ class Asked:
 
     Attributes:
         reads: one for each of its items.
-        batch: what becomes of them: the batch, or those of its videos that cannot be read.
+        batch: what becomes of them.
     """
 
     reads: list[Future[Read]]
-    batch: Future[Batch | list[Unread]]
-
-    def cancel(self) -> None:
-        """Leave out what has not begun."""
-        for read in self.reads:
-            read.cancel()
+    batch: Future[Gathered]
 
 
 class Pool:
@@ -63,55 +62,91 @@ class Pool:
             raise UserError("workers share memory as Linux alone does; set resources.<stage>.workers=0")
         self._format, self._pinned = form, device.type == "cuda"
         self._memories = Memories(form.nbytes(most_clips))
-        self._workers = ProcessPoolExecutor(
-            workers,
-            # Never fork: this process has threads (torch, NCCL) and perhaps a GPU context.
-            mp_context=get_context("spawn"),
-            initializer=worker.settle,
-            initargs=(os.getpid(),),
-        )
+        with _deaf():
+            self._workers = ProcessPoolExecutor(
+                workers,
+                # Never fork: this process has threads (torch, NCCL) and perhaps a GPU context.
+                mp_context=get_context("spawn"),
+                initializer=worker.settle,
+                initargs=(os.getpid(),),
+            )
         self._thread = ThreadPoolExecutor(
             1,
             thread_name_prefix="batches",
             # A thread begins with the first GPU: all ranks of a node would take memory there.
             initializer=partial(torch.cuda.set_device, device) if self._pinned else None,
         )
+        self._count = workers
         self._processes: set[BaseProcess] = set()
         weakref.finalize(self, _end, self._workers, self._thread)
 
     def ask(self, items: Sequence[Item]) -> Asked:
-        """Begin to read a batch of ``items``."""
+        """Begin to read a batch of ``items``. After an error there is nothing left to do with it but `kill`.
+
+        Raises:
+            BrokenProcessPool: a process died, see `died`.
+            RuntimeError: processes cannot be started.
+        """
         (path, memory), clips = self._memories.take(), sum(item.clips for item in items)
-        reads, first, others = [], 0, set(active_children())
-        with _starting():
+        reads, first = [], 0
+        with self._starting() if len(self._processes) < self._count else nullcontext():
             for item in items:
                 reads.append(self._workers.submit(worker.read, item, path, clips, first))
                 first += item.clips
-        self._processes |= set(active_children()) - others
         return Asked(reads, self._thread.submit(self._gather, reads, self._format.within(memory, clips)))
 
     def died(self) -> str:
-        """How processes ended that ended by themselves."""
+        """How the processes ended, of a pool that is broken, that ended by themselves."""
+        for process in self._processes:
+            process.join(1)  # those that are left have been told to end
         codes = {process.exitcode for process in self._processes} - {None, 0, -signal.SIGTERM}
         return ", ".join(
             f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
             for code in sorted(code for code in codes if code is not None)
         )
 
-    def _gather(self, reads: list[Future[Read]], arrays: ViewArrays) -> Batch | list[Unread]:
-        """Wait for a batch that is read into ``arrays``. Runs in the pool's thread."""
-        samples, unread = [], []
+    def kill(self) -> None:
+        """End the processes at once: they have nothing to save, and nobody shall wait for what they read."""
+        for process in self._processes:
+            process.kill()
+
+    @contextmanager
+    def _starting(self) -> Iterator[None]:
+        """How workers, if any start here, are to start: deaf, and with nothing but what they need.
+
+        They inherit a mask of signals, and so are safe from their first instant, with all threads that
+        libraries start as they are imported. And they would import the program that was started here, and
+        torch with it.
+        """
+        others, program = set(active_children()), sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
         try:
-            for read in reads:
-                found = read.result()
-                if isinstance(found, Unread):
-                    unread.append(found)
-                else:
-                    samples.append(found)
+            with _deaf():
+                yield
+        except BrokenProcessPool:
+            raise
+        except (OSError, RuntimeError) as error:
+            raise RuntimeError(
+                f"{self._count} processes that decode videos cannot all be started ({error}): use fewer with "
+                "resources.<stage>.workers, or see what `ulimit -u` allows"
+            ) from error
         finally:
-            for read in reads:
-                with suppress(CancelledError):
-                    read.exception()  # is not writing any more
+            sys.modules["__main__"] = program
+            self._processes |= set(active_children()) - others
+
+    def _gather(self, reads: list[Future[Read]], arrays: ViewArrays) -> Gathered:
+        """Wait for a batch that is read into ``arrays``. Runs in the pool's thread."""
+        wait(reads)  # none is writing any more
+        samples, unread = [], []
+        for read in reads:
+            # Not raised here: an error would hold this frame, with the arrays, and the frame the error.
+            if (error := read.exception()) is not None:
+                return error
+            found = read.result()
+            if isinstance(found, Unread):
+                unread.append(found)
+            else:
+                samples.append(found)
         if unread:
             return unread
         head = (-1, samples[0].draws.shape[1])
@@ -121,24 +156,19 @@ class Pool:
 
 
 @contextmanager
-def _starting() -> Iterator[None]:
-    """How workers, if any start here, are to start: deaf, and with nothing but what they need.
-
-    They inherit a mask of signals, and so are safe from their first instant, with all threads that libraries
-    start as they are imported. And they would import the program that was started here, and torch with it.
-    """
-    resource_tracker.ensure_running()  # which Python starts with the first worker, and then lifts the mask
+def _deaf() -> Iterator[None]:
+    """Hold back the workers' signals; processes that start here never get them."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, worker.SIGNALS)
-    program = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
+    # Python's tracker of what processes share: it starts with the first of that, and then lifts the mask.
+    resource_tracker.ensure_running()
+    signal.pthread_sigmask(signal.SIG_BLOCK, worker.SIGNALS)
     try:
         yield
     finally:
-        sys.modules["__main__"] = program
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _end(workers: ProcessPoolExecutor, thread: ThreadPoolExecutor) -> None:
     # Without waiting: it may be this very thread that lets go of the pool.
-    workers.shutdown(wait=False, cancel_futures=True)
-    thread.shutdown(wait=False, cancel_futures=True)
+    workers.shutdown(wait=False)
+    thread.shutdown(wait=False)

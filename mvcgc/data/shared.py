@@ -2,6 +2,7 @@
 however they end, and no container's limit on /dev/shm applies to it. Linux alone has it.
 """
 
+import ctypes
 import mmap
 import os
 import weakref
@@ -10,6 +11,9 @@ from functools import cache
 import numpy as np
 from jaxtyping import UInt8
 
+_CLOSE_ON_EXEC = 1
+"""``MFD_CLOEXEC``."""
+
 Bytes = UInt8[np.ndarray, " n"]
 
 
@@ -17,7 +21,7 @@ class Memory:
     """``size`` bytes. ``path`` is where processes of the same user find them while this object lives."""
 
     def __init__(self, size: int) -> None:
-        file = os.memfd_create("mvcgc-batch")
+        file = _create()
         weakref.finalize(self, os.close, file)
         os.ftruncate(file, size)
         self.path = f"/proc/{os.getpid()}/fd/{file}"
@@ -26,6 +30,17 @@ class Memory:
     def bytes(self) -> Bytes:
         """All of it, as a new array, which keeps it mapped."""
         return np.frombuffer(self._map, np.uint8)
+
+
+def _create() -> int:
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("mvcgc-batch")
+    # Python as conda builds it lacks the function, for the sake of systems that do.
+    library = ctypes.CDLL(None, use_errno=True)
+    file: int = library.memfd_create(b"mvcgc-batch", _CLOSE_ON_EXEC)
+    if file < 0:
+        raise OSError(ctypes.get_errno(), "memfd_create")
+    return file
 
 
 class Memories:

@@ -1,5 +1,6 @@
 """Loading: the same batches whoever decodes them, and workers that outlive signals but not their parent."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import threading
 import time
 from dataclasses import replace
 from multiprocessing import active_children
+from multiprocessing.popen_spawn_posix import Popen
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,8 @@ from mvcgc.data.manifest import Manifest, publish
 from mvcgc.data.sampler import EpochSampler, WindowSampler
 from mvcgc.data.sampling import AugmentConfig, ClipConfig, MotionConfig
 from mvcgc.errors import UserError
+from mvcgc.journal import Status
+from mvcgc.launch.slurm.epilogue import Ending, Next, decide
 
 CPU = torch.device("cpu")
 
@@ -191,9 +195,10 @@ def test_unreadable_videos_fail_the_step_and_are_counted_and_named(tmp_path: Pat
 
 
 PARENT = """
-import os, sys, time
+import os, signal, sys, time
 from dataclasses import replace
 from multiprocessing import active_children
+from multiprocessing.popen_spawn_posix import Popen
 from pathlib import Path
 import torch
 from mvcgc.data.dataset import Source
@@ -202,6 +207,7 @@ from mvcgc.data.manifest import load
 from mvcgc.data.sampling import AugmentConfig, ClipConfig, MotionConfig
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGUSR2, lambda *_: None)
     manifest = load(Path(sys.argv[1]))
     source = Source(manifest, manifest.training(), ("rgb",), ClipConfig(8, 16), MotionConfig(8, 16))
     loader = train_loader(
@@ -291,6 +297,16 @@ def test_workers_are_deaf_to_the_scheduler_and_leave_with_their_parent(parent: P
     assert not parent.worker_lives()
 
 
+def test_a_signal_to_all_processes_leaves_no_trace(parent: Parent, tmp_path: Path) -> None:
+    """Python's own tracker of semaphores, too, is deaf: else it complains at each batch and at the end."""
+    os.killpg(parent.process.pid, signal.SIGUSR2)
+    parent.tell("next")
+    assert parent.line().startswith("['")
+    parent.tell("leave")
+    assert parent.process.wait(timeout=30) == 0
+    assert (tmp_path / "errors").read_text() == ""
+
+
 def test_workers_die_with_a_parent_that_is_killed(parent: Parent) -> None:
     os.kill(parent.process.pid, signal.SIGKILL)
     parent.process.wait()
@@ -302,14 +318,50 @@ def test_workers_are_without_torch_whatever_their_parent_has_loaded(parent: Pare
     assert not parent.worker_has("libtorch")
 
 
-def test_a_worker_that_is_killed_ends_the_iteration(source: Source) -> None:
-    others = {process.pid for process in active_children()}
-    loader = training(source, workers=1)
+def own_processes(others: set[int | None]) -> set[int | None]:
+    return {process.pid for process in active_children()} - others
+
+
+def test_a_worker_that_is_killed_ends_the_iteration_and_its_job_starts_again(source: Source) -> None:
+    others = own_processes(set())
+    loader = training(source, workers=2)
     list(loader)
-    (worker,) = {process.pid for process in active_children()} - others
-    os.kill(worker, signal.SIGKILL)
-    with pytest.raises(RuntimeError, match=r"ended by SIGKILL; .* want of memory"):
+    os.kill(min(own_processes(others)), signal.SIGKILL)
+    with pytest.raises(RuntimeError, match=r"ended by SIGKILL, .* want of memory") as caught:
         list(loader)
+    assert until(lambda: not own_processes(others), 5)
+    reason = f"RuntimeError: {caught.value}"
+    ending = Ending(1, Status.FAILED, reason, [], [], checkpoint=1, checkpoint_before=-1, last_line="")
+    assert decide(ending, 0, 0, 3, None).next is Next.REQUEUE
+    assert len(list(loader)) == 3
+
+
+def test_workers_that_cannot_start_are_told_and_none_is_left(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others, launch, started = own_processes(set()), Popen._launch, []
+
+    def once(popen: Popen, process: object) -> None:
+        if started:
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        started.append(process)
+        launch(popen, process)
+
+    loader = training(source, workers=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(Popen, "_launch", once)
+        with pytest.raises(RuntimeError, match=r"2 processes .* cannot all be started .*ulimit -u"):
+            list(loader)
+    assert started
+    assert until(lambda: not own_processes(others), 5)
+    assert len(list(loader)) == 3
+
+
+def test_memory_is_shared_where_python_lacks_the_function(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "memfd_create")
+    assert all(same(a, b) for a, b in zip(list(training(source)), training(source, workers=1), strict=True))
 
 
 def test_what_is_wrong_in_a_worker_is_told_here(source: Source) -> None:
@@ -322,8 +374,10 @@ def test_what_is_wrong_in_a_worker_is_told_here(source: Source) -> None:
 
 def test_leaving_early_spoils_nothing(source: Source) -> None:
     alone, helped = list(training(source)), training(source, workers=2)
+    others = own_processes(set())
     for _ in range(3):
         kept = next(iter(helped))
+        assert until(lambda: not own_processes(others), 5)  # none reads what nobody wants
         assert all(same(a, b) for a, b in zip(alone, helped, strict=True))
         assert same(kept, alone[0])
 

@@ -104,10 +104,10 @@ def test_nodes_accounts_and_preemption_by_requeue(cluster: LocalCluster, tmp_pat
     lines = [line.split() for line in low_output.read_text().splitlines() if "restart=" in line]
     assert sorted(restart for _, restart in lines) == ["restart=0"] * 2 + ["restart=1"] * 2
     assert len({node for node, _ in lines}) >= 2
-    told = cluster.ask(
-        "sacct", "-X", "--noheader", "--parsable2", f"--jobs={low},{high}", "--format=JobID,State"
-    )
-    assert sorted(told) == [f"{low}|COMPLETED", f"{high}|COMPLETED"]
+    question = ("sacct", "-X", "--noheader", "--parsable2", f"--jobs={low},{high}", "--format=JobID,State")
+    expected = [f"{low}|COMPLETED", f"{high}|COMPLETED"]
+    # slurmdbd hears of an end after the controller has told it to others.
+    wait_for(lambda: sorted(cluster.ask(*question)) == expected, "both jobs' end in the accounts")
 
 
 def test_says_what_is_missing(script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from mvcgc.journal import Status
 _ELSEWHERE = re.compile(
     r"gloo|nccl|DistBackendError|DistNetworkError|DistStoreError|Connection (reset|refused|closed|aborted)"
     r"|ConnectionError|ConnectionResetError|Broken ?pipe|Socket Timeout"
-    r"|DataLoader worker .*(exited unexpectedly|killed by signal)",
+    r"|a process that decodes videos ended (by SIG|unexpectedly)",
     re.IGNORECASE,
 )
 _TASK = re.compile(r"^srun: error: (?P<node>\S+): tasks? [\d,\-]+: (?P<what>.+)$", re.MULTILINE)
