@@ -80,9 +80,11 @@ class Loader:
                 asked.append(pool.ask([self._dataset.item(key) for key in keys]))
                 while len(asked) > AHEAD and sum(len(one.reads) for one in asked) > AHEAD * self._workers:
                     yield _next(asked)
+            ended = not asked
             while asked:
-                yield _next(asked)
-            ended = True
+                batch = _next(asked)
+                ended = not asked  # who knows how many there are need not come back for the end
+                yield batch
         except BrokenProcessPool as error:
             how = pool.died()
             hint = ", mostly for want of memory: see the node's log, or use fewer workers" * ("KILL" in how)

@@ -372,6 +372,18 @@ def test_what_is_wrong_in_a_worker_is_told_here(source: Source) -> None:
     assert "mvcgc/video/stream.py" in str(caught.value.__cause__)  # the worker's own traceback
 
 
+def test_epochs_taken_batch_by_batch_keep_their_workers(source: Source) -> None:
+    """As the training loop takes them: it never asks for a batch after the last."""
+    others, loader, seen = own_processes(set()), training(source, workers=2), set()
+    for epoch in range(3):
+        loader.sampler.set_position(epoch)
+        batches = iter(loader)
+        for _ in range(len(loader)):
+            next(batches)
+        seen |= own_processes(others)
+    assert len(seen) == 2
+
+
 def test_leaving_early_spoils_nothing(source: Source) -> None:
     alone, helped = list(training(source)), training(source, workers=2)
     others = own_processes(set())
