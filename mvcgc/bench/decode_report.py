@@ -21,6 +21,7 @@ def report(figures: dict[str, Any], machine: Machine) -> Report:
     sections = [
         "A clip is 32 frames from a random one on, the whole picture, at 128x128. Processor time, "
         f"medians of {figures['rounds']} interleaved rounds, each way in a process of its own on one core. "
+        "A turn begins with a clip that is not counted: a worker that reads on has warm caches. "
         "Ours ends with arrays for a batch, whose pictures become RGB on the device (the time of that is "
         "below); ffmpeg's time is without the program's start. Flow is one pair's, times 31.",
         table(["file", *figures["files"][names[0]]], files),
