@@ -102,9 +102,9 @@ class Reader:
             for request, place in zip(requests, places, strict=True)
         ]
         distances = Distances()
-        position = -1
+        position, stop = -1, max((request.stop for request in requests), default=0)
         while (position := self._next(parts, position + 1)) >= 0:
-            shown = self._stream.at(position)
+            shown = self._stream.at(position, stop)
             position = shown.index
             # Once for all clips that show the frame; an estimator is each clip's own.
             record = self._record(shown, distances) if stored else None

@@ -31,8 +31,8 @@ STAMPS: dict[Clock, Callable[[VideoFrame | VideoPacket], int | None]] = {
 }
 """The time stamp that counts frames, if there is one."""
 
-MARGIN = 3
-"""Frames before the wanted one from which nothing is skipped any more."""
+MARGIN = {Clock.PTS: 0, Clock.DTS: 3}
+"""Frames before the wanted one from which nothing is skipped any more: a dts tells a frame's place about."""
 
 
 @dataclass(frozen=True)
@@ -68,10 +68,10 @@ class FrameStream:
         self._export, self._pictures = export, pictures
         self._keyframes = frozenset(info.keyframes)
         self._skips = info.codec in SKIPPING[info.clock]
+        # MPEG-4's decoder, and its kin, give away the frame that they held without its vectors.
+        self._drains = info.clock is Clock.PTS and info.codec == "h264"
         self._skips_all = self._skips and not pictures and info.codec in VOID
         self._stamp = STAMPS[info.clock]
-        self._next = 0
-        self._aim(0)
         self._file: tuple[InputContainer, VideoStream] | None = None
         self._open()
 
@@ -83,36 +83,51 @@ class FrameStream:
             self._file[0].close()
             self._file = None
 
-    def at(self, index: int) -> Shown:
+    def at(self, index: int, stop: int) -> Shown:
         """The frame ``index``; or, if it is one of those that are never decoded, the next that is.
+
+        What is asked for next lies before ``stop``, or is the anchor that follows: more is not decoded yet.
 
         Raises:
             VideoError: TRUNCATED if the stream ends before it; CORRUPT if it does not decode as it did.
         """
         slot = bisect_right(self._info.keyframes, index) - 1
         keyframe = self._info.keyframes[slot] if slot >= 0 else 0
+        goes_on = stop == self._stop
         if index < self._next or keyframe > self._next:
             self._seek(slot)
-        self._aim(index)
+        self._aim(index, stop)
         try:
-            return self._run_to(index)
+            shown = self._run_to(index)
+            if shown is None and self._drains:
+                # The decoder has given away all it held. Where that was too early, it does so no more.
+                self._drains = not goes_on
+                self._seek(slot)
+                self._aim(index, stop)
+                shown = self._run_to(index)
+            if shown is None:
+                seen = f"ends after frame {self._next - 1}; the probe saw frame {index}"
+                raise VideoError(self._path, Reason.TRUNCATED, seen)
         except VideoError:
             self._next = sys.maxsize  # whatever is asked for next, seek
             raise
+        return shown
 
-    def _aim(self, index: int) -> None:
+    def _aim(self, index: int, stop: int) -> None:
         """The next frame to show is ``index``: until shortly before it, frames may be skipped."""
-        self._skippable = sys.maxsize if self._skips_all else index - MARGIN
-        self._skipped_before = self._info.origin + self._skippable * self._info.step
+        self._aimed_at = sys.maxsize if self._skips_all else index
+        if self._skips:
+            skippable = self._aimed_at - MARGIN[self._info.clock]
+            self._skipped_before = self._info.origin + skippable * self._info.step
+        if stop != self._stop:
+            self._stop, self._unsent = stop, set(range(index, stop))
 
-    def _run_to(self, index: int) -> Shown:
+    def _run_to(self, index: int) -> Shown | None:
         for frame in self._frames:
             shown = self._show(frame)
             if shown.index >= index:
                 return shown
-        raise VideoError(
-            self._path, Reason.TRUNCATED, f"ends after frame {self._next - 1}; the probe saw frame {index}"
-        )
+        return None
 
     def _open(self) -> None:
         codec, export, pictures = self._info.codec, self._export, self._pictures
@@ -126,7 +141,7 @@ class FrameStream:
 
     def _restart(self, first: int) -> None:
         """Begin a new run of frames, the next of which is ``first``."""
-        self._next = first
+        self._next, self._stop, self._drained = first, -1, False
         container, stream = self._opened()
         self._references = References(stream.codec_context)
         self._frames = self._decode(container, stream)
@@ -153,19 +168,28 @@ class FrameStream:
                 if keyframe_pts is None:
                     keyframe_pts = packet.pts
                 references.read(packet)
-                if self._skips and self._lies_before(packet) is not skipping:
+                stamp = self._stamp(packet)
+                if self._skips and (stamp is not None and stamp < self._skipped_before) is not skipping:
                     skipping = not skipping
                     context.skip_frame = "NONREF" if skipping else "DEFAULT"
-                for frame in packet.decode():
+                frames = packet.decode()
+                if last := self._is_last(stamp):
+                    frames += context.decode(None)
+                    self._drained = True
+                for frame in frames:
                     # After a seek into an open group, the first frames lie before the keyframe.
                     started = started or frame.pts == keyframe_pts
                     if started:
                         yield frame
+                if last:
+                    break
 
-    def _lies_before(self, packet: VideoPacket) -> bool:
-        """Whether a packet, if no other refers to it, may be dropped: it lies before the wanted frame."""
-        stamp = self._stamp(packet)
-        return stamp is not None and stamp < self._skipped_before
+    def _is_last(self, stamp: int | None) -> bool:
+        """Whether no wanted frame comes after the packet of this stamp, in the order in which they are decoded."""
+        if not self._drains or stamp is None:
+            return False
+        self._unsent.discard(self._place(stamp))
+        return not self._unsent
 
     def _show(self, frame: VideoFrame) -> Shown:
         index = self._index(frame)
@@ -179,10 +203,14 @@ class FrameStream:
         if stamp is None:
             # What a decoder held back until the end carries none; frames before may have been left out.
             return max(self._next, self._info.frames - 1) if self._skips_all else self._next
-        index = round((stamp - self._info.origin) / self._info.step)
-        # Frames may have been skipped only before the margin.
-        if index != self._next and not self._next < index <= self._skippable + 1:
+        index = self._place(stamp)
+        # Frames may have been skipped only before the one that is aimed at, or not sent before the last one.
+        if index != self._next and not self._next < index <= (sys.maxsize if self._drained else self._aimed_at):
             raise VideoError(
                 self._path, Reason.CORRUPT, f"frame {self._next} carries the time stamp of frame {index}"
             )
         return index
+
+    def _place(self, stamp: int) -> int:
+        """The display index that a time stamp tells."""
+        return round((stamp - self._info.origin) / self._info.step)
