@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float16, Float32, UInt8
 
+from mvcgc.data import half
 from mvcgc.data.sampling import ClipConfig, Draw, MotionConfig
 from mvcgc.errors import UserError
 from mvcgc.video import Box, Clip, ClipRequest, FlowMethod, Matrix, Reader, VideoInfo, flow, pool, to_grey
@@ -213,8 +214,8 @@ def crop_motion(
     columns = ((crop.left + centres * crop.width) // cell).astype(np.intp)
     # Of the field only what the crop shows.
     shown = field[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    along = shown.reshape(*shown.shape[:2], -1) * np.tile(scale, shown.shape[2])
+    along = half.product(shown.reshape(*shown.shape[:2], -1), np.tile(scale, shown.shape[2]))
     # One 32-bit word per vector; and rows last, so that it is mostly whole rows that are copied.
-    words = along.astype(np.float16).view(np.uint32).take(columns - columns[0], axis=2, mode="clip")
+    words = along.view(np.uint32).take(columns - columns[0], axis=2, mode="clip")
     # mode="clip": all are inside, and "raise" checks each, and writes into ``out`` by way of a buffer.
     words.take(rows - rows[0], axis=1, out=out.view(np.uint32)[..., 0], mode="clip")

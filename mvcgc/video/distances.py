@@ -7,11 +7,12 @@ less than a pixel are left alone: there the distance hardly matters.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Int32, Int64, UInt8, UInt16
 
-from mvcgc.video.references import Picture
+from mvcgc.video.references import KEPT, Picture
 from mvcgc.video.vectors import DISTANCE, INSIDE, Raw
 
 MISMATCH = 4.0
@@ -27,16 +28,62 @@ CROSSINGS = ((0, 0), (0, 2), (1, 1), (1, 3), (2, 0), (2, 2), (3, 1), (3, 3))
 """Where a block is compared: half of the lines' crossings, like a chessboard's black squares."""
 
 TOGETHER = 4 << 20
-"""Bytes of brightness of the frames that are compared in one go; the pictures are kept until then."""
+"""Bytes of brightness of the frames that are compared in one go."""
 
 
-@dataclass(frozen=True)
-class _Waiting:
-    """A frame whose distances are assumed and still to be checked."""
+class _Pictures:
+    """The brightness of pictures of one size, side by side; so the pictures themselves need not be kept.
+
+    Attributes:
+        height, width: of the pictures in pixels.
+        stride: bytes from one row to the next.
+    """
+
+    def __init__(self, like: Picture) -> None:
+        rows = like.rows
+        self.height, self.width, self.stride = like.frame.height, like.frame.width, rows.shape[1]
+        room = max(TOGETHER // rows.size, 2 * (KEPT + 1))
+        self._rows = np.empty((room, *rows.shape), np.uint8)
+        self._numbers: dict[int, int] = {}
+
+    def add(self, pictures: tuple[Picture, ...]) -> list[int] | None:
+        """The number of each, copied if it is new; None if there is no room, or one has another size."""
+        numbers = []
+        for picture in pictures:
+            number = self._numbers.get(picture.place.index)
+            if number is None:
+                rows, number = picture.rows, len(self._numbers)
+                if number == len(self._rows) or rows.shape != self._rows.shape[1:]:
+                    return None
+                self._rows[number] = rows
+                self._numbers[picture.place.index] = number
+            numbers.append(number)
+        return numbers
+
+    def index(self) -> Int32[np.ndarray, " p"]:
+        """The display index of each."""
+        return np.fromiter(self._numbers, np.int32, len(self._numbers))
+
+    def first(self, number: Int32[np.ndarray, "f r"]) -> Int32[np.ndarray, "f r"]:
+        """Where pictures begin in `brightness`."""
+        return number * np.int32(self._rows[0].size)
+
+    @property
+    def brightness(self) -> UInt8[np.ndarray, " m"]:
+        """All of it."""
+        return self._rows.reshape(-1)
+
+
+class _Waiting(NamedTuple):
+    """A frame whose distances are assumed and still to be checked.
+
+    Attributes:
+        raw: its vectors.
+        numbers: of its picture, and of those that it may refer to, nearest first.
+    """
 
     raw: Raw
-    picture: Picture
-    older: tuple[Picture, ...]
+    numbers: list[int]
 
 
 @dataclass(frozen=True)
@@ -45,6 +92,22 @@ class _Samples:
 
     rows: Int32[np.ndarray, "4 n"]
     columns: Int32[np.ndarray, "4 n"]
+
+    @staticmethod
+    def within(
+        pictures: _Pictures,
+        first: Int32[np.ndarray, " n"],
+        y: Int32[np.ndarray, "4 n"],
+        x: Int32[np.ndarray, "4 n"],
+    ) -> "_Samples":
+        """At (x, y) in the pictures that begin at ``first``.
+
+        What lies outside is moved to the edge, as in the codec's own prediction.
+        """
+        rows = y.clip(0, pictures.height - 1)
+        rows *= np.int32(pictures.stride)
+        rows += first
+        return _Samples(rows, x.clip(0, pictures.width - 1))
 
     def of(self, brightness: UInt8[np.ndarray, " m"]) -> UInt8[np.ndarray, "8 n"]:
         """The brightness there."""
@@ -70,6 +133,7 @@ class Distances:
 
     def __init__(self) -> None:
         self._waiting: list[_Waiting] = []
+        self._pictures: _Pictures | None = None
 
     def measure(self, raw: Raw, picture: Picture, older: tuple[Picture, ...]) -> None:
         """Write the distances into ``raw``, in place, now or at the latest in `settle`; 0 where no reference
@@ -81,25 +145,31 @@ class Distances:
         raw[DISTANCE] = picture.place.index - older[0].place.index if older else 0
         if len(older) < 2 or not raw.shape[1] or not picture.eight_bits:
             return
-        if self._waiting:
-            last, rows = self._waiting[-1].picture.rows, picture.rows
-            if last.shape != rows.shape or len(self._waiting) * rows.size > TOGETHER:
-                self.settle()
-        self._waiting.append(_Waiting(raw, picture, older))
+        numbers = self._pictures.add((picture, *older)) if self._pictures else None
+        if numbers is None:
+            self.settle()
+            self._pictures = _Pictures(picture)
+            numbers = self._pictures.add((picture, *older))
+        if numbers is not None:
+            self._waiting.append(_Waiting(raw, numbers))
 
     def settle(self) -> None:
-        """Check the distances of all frames so far, and let go of the pictures."""
+        """Check the distances of all frames so far."""
         frames, self._waiting = self._waiting, []
-        if not frames:
+        pictures = self._pictures
+        if not frames or pictures is None:
             return
         raw = np.concatenate([f.raw for f in frames], axis=1)
         counts = [f.raw.shape[1] for f in frames]
         moving = (raw[0] < 0) & (np.maximum(np.abs(raw[6]), np.abs(raw[7])) >= _scale(raw))
         blocks = np.flatnonzero(moving)
         frame = np.repeat(np.arange(len(frames)), counts).take(blocks)
-        index, first, brightness = _side_by_side(frames)
+        # A frame with fewer references has its nearest again, than which that cannot be better.
+        most = max(len(f.numbers) for f in frames)
+        number = np.array([f.numbers + f.numbers[1:2] * (most - len(f.numbers)) for f in frames], np.int32)
+        index, first, brightness = pictures.index()[number], pictures.first(number), pictures.brightness
         moved = raw.take(blocks, axis=1, mode=INSIDE)
-        here, there = _samples(moved, frames[0].picture, first[:, 0].take(frame))
+        here, there = _samples(moved, pictures, first[:, 0].take(frame))
         offset, back = first - first[:, :1], index[:, :1] - index
         own = here.of(brightness)
         nearest = _difference(own, there.moved(offset[:, 1].take(frame)).of(brightness))
@@ -107,31 +177,15 @@ class Distances:
         blocks, frame, there = blocks.take(doubted), frame.take(doubted), there.some(doubted)
         own, least = own.take(doubted, axis=1, mode=INSIDE), nearest.take(doubted) * BETTER - 1
         distance = raw[DISTANCE]
-        for rank in range(2, index.shape[1]):
+        for rank in range(2, most):
             difference = _difference(own, there.moved(offset[:, rank].take(frame)).of(brightness))
             better = difference < least
             distance[blocks[better]] = back[:, rank].take(frame[better])
             least = np.minimum(least, difference)
-        for waiting, part in zip(frames, np.split(distance, np.cumsum(counts)[:-1]), strict=True):
-            waiting.raw[DISTANCE] = part
-
-
-def _side_by_side(
-    frames: list[_Waiting],
-) -> tuple[Int32[np.ndarray, "f r"], Int32[np.ndarray, "f r"], UInt8[np.ndarray, " m"]]:
-    """The pictures of frames and of all that they may refer to: their display indices, a row for each frame,
-    itself first, then the nearest reference and so on; where each picture begins; and their brightness.
-
-    A frame with fewer references has its nearest again, than which that cannot be better.
-    """
-    most = max(len(f.older) for f in frames)
-    rows = [[f.picture, *f.older, *[f.older[0]] * (most - len(f.older))] for f in frames]
-    pictures = {p.place.index: p for row in rows for p in row}
-    number = {index: number for number, index in enumerate(pictures)}
-    brightness = np.concatenate([p.rows for p in pictures.values()]).reshape(-1)
-    index = np.array([[p.place.index for p in row] for row in rows], np.int32)
-    first = np.array([[number[p.place.index] for p in row] for row in rows], np.int32)
-    return index, first * np.int32(frames[0].picture.rows.size), brightness
+        start = 0
+        for waiting, count in zip(frames, counts, strict=True):
+            waiting.raw[DISTANCE] = distance[start : start + count]
+            start += count
 
 
 def _scale(raw: Raw) -> Int32[np.ndarray, " n"]:
@@ -140,8 +194,8 @@ def _scale(raw: Raw) -> Int32[np.ndarray, " n"]:
     return scale
 
 
-def _samples(raw: Raw, like: Picture, first: Int32[np.ndarray, " n"]) -> tuple[_Samples, _Samples]:
-    """Where each block is compared: its own places, and those it came from, in pictures like ``like``.
+def _samples(raw: Raw, pictures: _Pictures, first: Int32[np.ndarray, " n"]) -> tuple[_Samples, _Samples]:
+    """Where each block is compared: its own places, and those it came from, in pictures like its own.
 
     The picture of each block begins at ``first``; so does the other here.
     """
@@ -150,13 +204,7 @@ def _samples(raw: Raw, like: Picture, first: Int32[np.ndarray, " n"]) -> tuple[_
     wide, high = raw[1] & 0xFF, raw[1] >> 8 & 0xFF
     x = (raw[2] >> 16) - (wide >> 1) + STEPS * (wide >> 3)
     y = (raw[3] << 16 >> 16) - (high >> 1) + STEPS * (high >> 3)
-
-    def within(y: Int32[np.ndarray, "4 n"], x: Int32[np.ndarray, "4 n"]) -> _Samples:
-        # What lies outside is moved to the edge, as in the codec's own prediction.
-        rows = y.clip(0, like.frame.height - 1) * np.int32(like.rows.shape[1]) + first
-        return _Samples(rows, x.clip(0, like.frame.width - 1))
-
-    return within(y, x), within(y + dy, x + dx)
+    return _Samples.within(pictures, first, y, x), _Samples.within(pictures, first, y + dy, x + dx)
 
 
 def _difference(

@@ -22,17 +22,23 @@ def length_size(extradata: bytes) -> int:
 
 def is_reference(packet: memoryview, length: int) -> bool:
     """Whether the picture of a packet may be referred to (``nal_ref_idc``); True if it has no slice."""
-    for unit in units(packet, length):
-        if unit and unit[0] & 0x1F in SLICES:
-            return unit[0] >> 5 & 3 > 0
+    for start in starts(packet, length):
+        header = packet[start]
+        if header & 0x1F in SLICES:
+            return header >> 5 & 3 > 0
     return True
 
 
 def units(packet: memoryview, length: int) -> Iterator[bytes]:
     """The first bytes of each NAL unit of a packet with lengths of ``length`` bytes, or with start codes."""
+    return (bytes(packet[start : start + HEADER]) for start in starts(packet, length))
+
+
+def starts(packet: memoryview, length: int) -> Iterator[int]:
+    """Where each NAL unit of a packet begins, with its header."""
     position = 0 if length else _after_start_code(packet, 0)
     while 0 <= position < len(packet) - length:
-        yield bytes(packet[position + length : position + length + HEADER])
+        yield position + length
         if length:
             position += length + int.from_bytes(packet[position : position + length], "big")
         else:

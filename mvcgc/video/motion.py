@@ -17,7 +17,7 @@ Motion is the content's, from the past to the current frame, divided by the fram
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float32
@@ -26,8 +26,7 @@ from mvcgc.video.references import VOID, Place, may_refer
 from mvcgc.video.vectors import NO_VECTORS, Fields, Grid, Raw
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(NamedTuple):
     """What is kept of a decoded frame for its motion.
 
     Attributes:
@@ -73,8 +72,7 @@ def assemble(
     return mv, valid
 
 
-@dataclass(frozen=True)
-class _Future:
+class _Future(NamedTuple):
     """Whose motion helps the B-frame of ``slot``: that of slot ``target``, ``frames`` frames after it."""
 
     slot: int

@@ -21,14 +21,13 @@ EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITE
 _EXACT = int(Interpolation.BILINEAR | Interpolation.BITEXACT)
 """From planes to planes the same to the bit, on every processor, in less time for some widths."""
 
-_TAGS = {1: Matrix.BT709, 9: Matrix.BT2020, 10: Matrix.BT2020}
-"""libav's numbers of colour spaces. Other tags are converted to BT.601; none counts as that."""
+_BT601 = Matrix.BT601, int(Colorspace.ITU601.value)
+_BT2020 = Matrix.BT2020, int(Colorspace.BT2020.value)
+_TARGETS = {1: (Matrix.BT709, int(Colorspace.ITU709.value)), 9: _BT2020, 10: _BT2020}
+"""libav's numbers of colour spaces -> ours, and libswscale's number. Other tags are converted to BT.601; none
+counts as that."""
 
-_TARGETS = {
-    Matrix.BT601: Colorspace.ITU601,
-    Matrix.BT709: Colorspace.ITU709,
-    Matrix.BT2020: Colorspace.BT2020,
-}
+_LIMITED = int(ColorRange.MPEG.value)
 
 
 class Converter:
@@ -46,7 +45,7 @@ class Converter:
 
     def convert(self, frame: VideoFrame, out: UInt8[np.ndarray, "3 H W"]) -> Matrix:
         """Write the planes into ``out``; which matrix leads from there to RGB."""
-        matrix = _TAGS.get(int(frame.colorspace), Matrix.BT601)
+        matrix, colorspace = _TARGETS.get(frame.colorspace, _BT601)
         if self._crop is not None:
             if self._cropper is None:
                 box = self._crop
@@ -60,9 +59,9 @@ class Converter:
             width,
             height,
             "yuv444p",
-            dst_colorspace=_TARGETS[matrix],
+            dst_colorspace=colorspace,
             interpolation=_EXACT,
-            dst_color_range=ColorRange.MPEG,
+            dst_color_range=_LIMITED,
             threads=1,
         )
         for number, plane in enumerate(scaled.planes):

@@ -150,9 +150,11 @@ class _Part:
             raise VideoError(
                 path, Reason.TOO_SHORT, f"has {info.frames} frames, not {request.start}..{request.stop - 1}"
             )
-        self._request, self._info, self._motion = request, info, motion
+        self._start, self._stop = request.start, request.stop
+        self._info, self._motion = info, motion
         self._records: dict[int, Record] = {}
         self._estimator = estimator
+        self._first = estimator.first(request.start) if estimator else request.start
         self._settled = request.stop if not motion or estimator else info.frames
         self._planes, self._matrix = planes, Matrix.BT601
         if request.size is not None:
@@ -170,33 +172,32 @@ class _Part:
 
         A clip that ends in a B-frame needs the anchor that follows: its vectors, or at least its place.
         """
-        start = self._request.start
-        position = max(position, self._estimator.first(start) if self._estimator else start)
+        position = max(position, self._first)
         return position if position < self._settled else -1
 
     def take(self, shown: Shown, record: Record | None) -> None:
         """Take what this clip needs of a frame, whose vectors are ``record``."""
-        index, request = shown.index, self._request
-        if self.needs(index) != index:
+        index = shown.index
+        if not self._first <= index < self._settled:
             return
-        if self._planes is not None and request.start <= index < request.stop:
-            out = self._planes[:, index - request.start]
+        if self._planes is not None and self._start <= index < self._stop:
+            out = self._planes[:, index - self._start]
             self._matrix = self._converter.convert(shown.picture.frame, out)
         if self._estimator is not None:
             # An estimator's reference is always the picture before.
-            for answered, raw in self._estimator.push(shown.picture.frame, index, index == request.stop - 1):
+            for answered, raw in self._estimator.push(shown.picture.frame, index, index == self._stop - 1):
                 place = Place(answered, 0, anchor=True, reference=True)
                 self._records[answered] = Record(place, raw)
         elif record is not None:
             self._records[index] = record
-            if index >= request.stop - 1 and record.place.anchor:
+            if index >= self._stop - 1 and record.place.anchor:
                 self._settled = index + 1
 
     def clip(self) -> Clip:
         """The finished clip."""
         if not self._motion:
             return Clip(self._planes, None, None, self._matrix)
-        info, request = self._info, self._request
-        mv, valid = assemble(Grid(*info.coded), range(request.start, request.stop), self._records)
+        info = self._info
+        mv, valid = assemble(Grid(*info.coded), range(self._start, self._stop), self._records)
         field = upright(mv, valid, info.rotation, info.height, info.width)
         return Clip(self._planes, *field, self._matrix)

@@ -7,7 +7,8 @@ refers to B-frames (its pyramids) and farther back; each packet's header tells w
 
 from collections import deque
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from av.video.codeccontext import VideoCodecContext
@@ -31,7 +32,7 @@ PENDING = 64
 """Packets that are remembered until their frame is shown; more than any decoder holds back."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)  # not frozen, since one is made of every frame, and that takes several times as long
 class Place:
     """A frame's place among the references.
 
@@ -48,18 +49,18 @@ class Place:
     reference: bool
 
 
-class Picture:
-    """A decoded frame in its place. Its brightness is looked up once, for all that compare with it.
+class Picture(NamedTuple):
+    """A decoded frame in its place.
 
     Attributes:
         place: where it stands among the references.
         frame: as decoded (not rotated).
     """
 
-    def __init__(self, place: Place, frame: VideoFrame) -> None:
-        self.place, self.frame = place, frame
+    place: Place
+    frame: VideoFrame
 
-    @cached_property
+    @property
     def rows(self) -> UInt8[np.ndarray, "H stride"]:
         """The brightness of all rows with their padding, as a view."""
         return plane_rows(self.frame.planes[0])
@@ -108,7 +109,7 @@ class References:
         picture = Picture(Place(index, order, anchor, reference), frame)
         if keyframe:
             self._shown.clear()
-        older = tuple(p for p in reversed(self._shown) if may_refer(picture.place, p.place))
+        older = tuple([p for p in reversed(self._shown) if may_refer(picture.place, p.place)])
         if reference:
             self._shown.append(picture)
         return picture, older

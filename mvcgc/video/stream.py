@@ -35,7 +35,7 @@ MARGIN = {Clock.PTS: 0, Clock.DTS: 3}
 """Frames before the wanted one from which nothing is skipped any more: a dts tells a frame's place about."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)  # not frozen, since one is made of every frame, and that takes several times as long
 class Shown:
     """A decoded frame in its place.
 
@@ -72,6 +72,7 @@ class FrameStream:
         self._drains = info.clock is Clock.PTS and info.codec == "h264"
         self._skips_all = self._skips and not pictures and info.codec in VOID
         self._stamp = STAMPS[info.clock]
+        self._next, self._stop, self._drained = 0, -1, False
         self._file: tuple[InputContainer, VideoStream] | None = None
         self._open()
 
@@ -185,7 +186,7 @@ class FrameStream:
                     break
 
     def _is_last(self, stamp: int | None) -> bool:
-        """Whether no wanted frame comes after the packet of this stamp, in the order in which they are decoded."""
+        """Whether no wanted frame is decoded after the packet of this stamp."""
         if not self._drains or stamp is None:
             return False
         self._unsent.discard(self._place(stamp))
@@ -205,7 +206,9 @@ class FrameStream:
             return max(self._next, self._info.frames - 1) if self._skips_all else self._next
         index = self._place(stamp)
         # Frames may have been skipped only before the one that is aimed at, or not sent before the last one.
-        if index != self._next and not self._next < index <= (sys.maxsize if self._drained else self._aimed_at):
+        if index != self._next and not self._next < index <= (
+            sys.maxsize if self._drained else self._aimed_at
+        ):
             raise VideoError(
                 self._path, Reason.CORRUPT, f"frame {self._next} carries the time stamp of frame {index}"
             )

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from av.sidedata.sidedata import SideData, SideDataContainer, Type
+from av.sidedata.motionvectors import MotionVectors
+from av.sidedata.sidedata import SideDataContainer
 from av.video.frame import VideoFrame
 from jaxtyping import Bool, Float32, Int32, Int64
 
@@ -49,14 +50,11 @@ def fetch(frame: VideoFrame) -> Raw:
     return words.reshape(-1, WORDS).T.copy()
 
 
-def _side_data(frame: VideoFrame) -> SideData | None:
+def _side_data(frame: VideoFrame) -> MotionVectors | None:
     # frame.side_data would keep this container in the frame: a reference cycle with the whole picture in it,
     # which only the garbage collector ends, and in a large process hardly ever.
     container = SideDataContainer(frame)  # type: ignore[call-arg]  # its stub omits the constructor
-    try:
-        return container[Type.MOTION_VECTORS] if len(container) else None
-    except KeyError:
-        return None
+    return next((data for data in container if isinstance(data, MotionVectors)), None)
 
 
 @dataclass(frozen=True)
