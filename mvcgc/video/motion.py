@@ -52,10 +52,10 @@ def assemble(
         mv float32 [T, h, w, 2] and valid bool [T, h, w].
     """
     # In decode order, so that a B-frame's future reference, if it is a B-frame itself, comes before it.
-    kept = sorted((r for r in records.values() if r.raw is not None), key=lambda r: r.place.order)
+    kept = sorted((r.place.order, index, r.raw) for index, r in records.items() if r.raw is not None)
     # An empty frame at the end stands for what is unknown.
-    fields = grid.raster([*(r.raw for r in kept if r.raw is not None), NO_VECTORS])
-    slots = {record.place.index: slot for slot, record in enumerate(kept)}
+    fields = grid.raster([*(raw for _, _, raw in kept), NO_VECTORS])
+    slots = {index: slot for slot, (_, index, _) in enumerate(kept)}
     places = [records[index].place for index in sorted(records)]
     _fill_from_future(fields, _futures(places, slots))
     sources = [slots[index] if index in slots else _next_anchor(index, places, slots) for index in frames]

@@ -109,9 +109,9 @@ class References:
         picture = Picture(Place(index, order, anchor, reference), frame)
         if keyframe:
             self._shown.clear()
-        older = tuple([p for p in reversed(self._shown) if may_refer(picture.place, p.place)])
+        older = tuple([p for p in self._shown if may_refer(picture.place, p.place)])
         if reference:
-            self._shown.append(picture)
+            self._shown.appendleft(picture)
         return picture, older
 
     def clear(self) -> None:

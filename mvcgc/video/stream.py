@@ -174,7 +174,7 @@ class FrameStream:
                     skipping = not skipping
                     context.skip_frame = "NONREF" if skipping else "DEFAULT"
                 frames = packet.decode()
-                if last := self._is_last(stamp):
+                if last := self._drains and self._is_last(stamp):
                     frames += context.decode(None)
                     self._drained = True
                 for frame in frames:
@@ -187,9 +187,8 @@ class FrameStream:
 
     def _is_last(self, stamp: int | None) -> bool:
         """Whether no wanted frame is decoded after the packet of this stamp."""
-        if not self._drains or stamp is None:
-            return False
-        self._unsent.discard(self._place(stamp))
+        if stamp is not None:
+            self._unsent.discard(self._place(stamp))
         return not self._unsent
 
     def _show(self, frame: VideoFrame) -> Shown:

@@ -97,15 +97,13 @@ class Grid:
         raw = np.concatenate([_NO_BLOCK, *frames], axis=1)
         frame = np.repeat(np.arange(-1, count, dtype=np.int32), [1, *(r.shape[1] for r in frames)])
         source = raw[0]
-        to_future = source > 0
         # Only B-frames have a future: their fields follow those of the past.
-        has_future = np.bincount(frame[to_future], minlength=count) > 0
+        future = np.flatnonzero(source > 0)
+        theirs = frame.take(future)
+        has_future = np.bincount(theirs, minlength=count) > 0
         ahead = np.where(has_future, np.cumsum(has_future) - 1, -1)
-        layer = frame
-        if has_future.any():
-            future = np.flatnonzero(to_future)
-            layer = frame.copy()
-            layer[future] = (count + ahead).take(frame.take(future))
+        layer = frame.copy()
+        layer[future] = (count + ahead).take(theirs)
         owner = self._owners(raw, layer, count + int(has_future.sum()))
         # The vector is reference minus current: from a past reference the content moved the other way.
         sign = np.where(source < 0, np.float32(-1), np.float32(1))
@@ -130,10 +128,12 @@ class Grid:
         row = (raw[3] << 16 >> 16) - (4 << high) >> 3
         # Centres beyond the picture occur in interlaced files; what is not on the grid is left out.
         inside = (row >= 0) & (column >= 0) & (row + high < rows) & (column + wide < columns)
-        known = (raw[0] > 0) | ((raw[0] < 0) & (raw[DISTANCE] > 0))
-        block = np.flatnonzero(inside & known)
+        inside &= (raw[0] > 0) | ((raw[0] < 0) & (raw[DISTANCE] > 0))  # and its reference is known
+        block = np.flatnonzero(inside)
         cell = layer * np.int32(rows * columns) + row * np.int32(columns) + column
-        first, wide, high = (of.take(block, mode=INSIDE) for of in (cell, wide > 0, high > 0))
+        wide, high = ((of > 0).take(block, mode=INSIDE) for of in (wide, high))
+        # As indices are wanted: others are cast piece by piece, which takes three times as long.
+        first = cell.take(block, mode=INSIDE).astype(np.intp)
         owner = np.zeros(layers * rows * columns, np.int64)
         owner[first] = block
         for offset, covered in ((1, wide), (columns, high), (columns + 1, wide & high)):
