@@ -6,12 +6,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float16, Float32, UInt8
+from jaxtyping import Float16, Float32, UInt8
 
 from mvcgc.data import half
 from mvcgc.data.sampling import ClipConfig, Draw, MotionConfig
 from mvcgc.errors import UserError
-from mvcgc.video import Box, Clip, ClipRequest, FlowMethod, Matrix, Reader, VideoInfo, flow, pool, to_grey
+from mvcgc.video import (
+    Box,
+    Clip,
+    ClipRequest,
+    FlowMethod,
+    Matrix,
+    MotionField,
+    Reader,
+    VideoInfo,
+    fill,
+    flow,
+    pool,
+    to_grey,
+)
 
 RGB = "rgb"
 MV = "mv"
@@ -128,7 +141,7 @@ def read_views(
         requests = [_request(*key, clip.frames) for key in keys]
         clips = reader.read(requests, motion=vectors is not None, planes=into)
 
-    fields: dict[int, np.ndarray] = {}
+    fields: dict[int, MotionField] = {}
     for (start, crop, size), one in zip(keys, clips, strict=True):
         number = first[start, crop]
         if vectors is not None and size in (None, min(sizes, default=None)):
@@ -166,43 +179,13 @@ def in_blocks(field: Float32[np.ndarray, "T H W 2"]) -> Float32[np.ndarray, "T H
     return low[:, : field.shape[1], : field.shape[2]]
 
 
-def motion_field(clip: Clip, cell: int) -> Float32[np.ndarray, "T h w 2"]:
+def motion_field(clip: Clip, cell: int) -> MotionField:
     """The clip's motion on cells of ``cell`` pixels of the whole picture, without gaps."""
-    assert clip.mv is not None
-    assert clip.valid is not None
-    return fill(*pool(clip.mv, clip.valid, cell))
+    assert clip.field is not None
+    return fill(pool(clip.field, cell))
 
 
-def fill(
-    mv: Float32[np.ndarray, "T h w 2"], valid: Bool[np.ndarray, "T h w"]
-) -> Float32[np.ndarray, "T h w 2"]:
-    """Give each invalid cell the motion of the nearest frame in which it is valid (the earlier of two), else
-    0.
-    """
-    gaps = np.flatnonzero(~valid)
-    if not len(gaps):
-        return mv
-    frames, cells = len(valid), valid[0].size
-    known = valid.reshape(-1)
-    filled = np.ascontiguousarray(mv).copy()
-    words = filled.view(np.int64).reshape(-1)  # a vector, two floats, as one word
-    words[gaps] = 0
-    gaps = gaps[valid.any(axis=0).reshape(-1).take(gaps % cells)]
-    # Most gaps are one frame long, a keyframe, or two: what is left to look for is soon little.
-    for away in range(1, frames):
-        if not len(gaps):
-            break
-        for step in (-away * cells, away * cells):
-            there = gaps + step
-            found = known.take(there, mode="clip") & (there >= 0) & (there < known.size)
-            words[gaps[found]] = words[there[found]]
-            gaps = gaps[~found]
-    return filled
-
-
-def crop_motion(
-    field: Float32[np.ndarray, "T h w 2"], cell: int, crop: Box, out: Float16[np.ndarray, "T s s 2"]
-) -> None:
+def crop_motion(field: MotionField, cell: int, crop: Box, out: Float16[np.ndarray, "T s s 2"]) -> None:
     """Sample a field on cells of ``cell`` pixels at the centres of the s x s pixels of a crop, into ``out``.
 
     Vectors scale with the resize: they come in pixels of the full picture and go in pixels of the result.
@@ -212,10 +195,10 @@ def crop_motion(
     centres = (np.arange(size) + 0.5) / size
     rows = ((crop.top + centres * crop.height) // cell).astype(np.intp)
     columns = ((crop.left + centres * crop.width) // cell).astype(np.intp)
-    # Of the field only what the crop shows.
-    shown = field[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    along = half.product(shown.reshape(*shown.shape[:2], -1), np.tile(scale, shown.shape[2]))
-    # One 32-bit word per vector; and rows last, so that it is mostly whole rows that are copied.
-    words = along.view(np.uint32).take(columns - columns[0], axis=2, mode="clip")
-    # mode="clip": all are inside, and "raise" checks each, and writes into ``out`` by way of a buffer.
+    vectors = half.product(field.vectors.reshape(-1), np.tile(scale, len(field.vectors)))
+    # One 32-bit word per vector; of the field only what the crop shows; and rows last, so that it is mostly
+    # whole rows that are copied. mode="clip": all are inside, and "raise" checks each, and writes into
+    # ``out`` by way of a buffer.
+    shown = field.owner[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    words = vectors.view(np.uint32).take(shown, mode="clip").take(columns - columns[0], axis=2, mode="clip")
     words.take(rows - rows[0], axis=1, out=out.view(np.uint32)[..., 0], mode="clip")

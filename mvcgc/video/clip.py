@@ -6,9 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
 from mvcgc.video.colour import Matrix, to_rgb
-
-CELL = 8
-"""Side of a motion cell in pixels. No codec here moves smaller blocks, so this grid loses nothing."""
+from mvcgc.video.field import MotionField
 
 
 @dataclass(frozen=True)
@@ -64,29 +62,33 @@ class Clip:
 
     Attributes:
         planes: uint8 [3, T, H, W], Y', Cb and Cr as `colour` defines them; None where none were asked for.
-        mv: float32 [T, h, w, 2] with h = ceil(H / 8), w = ceil(W / 8) of the whole upright picture: (dx, dy)
-            of the content from past to current, dx to the right, dy down, in pixels of the full-size picture
-            per frame of distance. 0 where invalid. None where no motion was asked for.
-        valid: bool [T, h, w]: whether the stream tells the motion of this cell.
+        field: the motion on cells of 8 pixels, [T, ceil(H / 8), ceil(W / 8)], of the whole upright picture;
+            None where none was asked for.
         matrix: what leads from ``planes`` to RGB.
     """
 
     planes: UInt8[np.ndarray, "3 T H W"] | None
-    mv: Float32[np.ndarray, "T h w 2"] | None
-    valid: Bool[np.ndarray, "T h w"] | None
+    field: MotionField | None
     matrix: Matrix = Matrix.BT601
 
     def __post_init__(self) -> None:
-        if (self.mv is None) != (self.valid is None):
-            raise ValueError("mv and valid come together")
         planes = self.planes
-        if planes is not None and (planes.dtype != np.uint8 or planes.ndim != 4 or len(planes) != 3):
+        if planes is None:
+            return
+        if planes.dtype != np.uint8 or planes.ndim != 4 or len(planes) != 3:
             raise ValueError(f"planes are uint8 [3, T, H, W], not {planes.dtype} {planes.shape}")
-        if self.mv is not None and self.valid is not None:
-            if self.mv.dtype != np.float32 or self.mv.shape != (*self.valid.shape, 2):
-                raise ValueError(f"mv is float32 [T, h, w, 2], not {self.mv.dtype} {self.mv.shape}")
-            if planes is not None and planes.shape[1] != len(self.mv):
-                raise ValueError(f"{planes.shape[1]} pictures, but {len(self.mv)} of motion")
+        if self.field is not None and planes.shape[1] != len(self.field.owner):
+            raise ValueError(f"{planes.shape[1]} pictures, but {len(self.field.owner)} of motion")
+
+    @property
+    def mv(self) -> Float32[np.ndarray, "T h w 2"] | None:
+        """The field's `MotionField.mv`."""
+        return None if self.field is None else self.field.mv
+
+    @property
+    def valid(self) -> Bool[np.ndarray, "T h w"] | None:
+        """The field's `MotionField.valid`."""
+        return None if self.field is None else self.field.valid
 
     @property
     def rgb(self) -> UInt8[np.ndarray, "T H W 3"]:

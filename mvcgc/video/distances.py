@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32, Int32, Int64, UInt8, UInt16
 
+from mvcgc.video.field import INSIDE
 from mvcgc.video.references import KEPT, Picture
-from mvcgc.video.vectors import DISTANCE, INSIDE, Raw
+from mvcgc.video.vectors import DISTANCE, Raw
 
 MISMATCH = 4.0
 """Mean absolute difference in grey levels from which the nearest reference is doubted."""

@@ -20,10 +20,11 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Float32, Int32
 
+from mvcgc.video.field import MotionField
 from mvcgc.video.references import VOID, Place, may_refer
-from mvcgc.video.vectors import NO_VECTORS, Fields, Grid, Raw
+from mvcgc.video.vectors import NO_VECTORS, Blocks, Grid, Raw
 
 
 class Record(NamedTuple):
@@ -43,33 +44,21 @@ def borrows(codec: str, place: Place) -> bool:
     return codec in VOID and not place.anchor
 
 
-def assemble(
-    grid: Grid, frames: range, records: Mapping[int, Record]
-) -> tuple[Float32[np.ndarray, "T h w 2"], Bool[np.ndarray, "T h w"]]:
-    """Motion of consecutive ``frames`` in pixels per frame; with ``records`` up to the anchor after the last.
-
-    Returns:
-        mv float32 [T, h, w, 2] and valid bool [T, h, w].
-    """
+def assemble(grid: Grid, frames: range, records: Mapping[int, Record]) -> MotionField:
+    """Motion of consecutive ``frames``; with ``records`` up to the anchor after the last."""
     # In decode order, so that a B-frame's future reference, if it is a B-frame itself, comes before it.
     kept = sorted((r.place.order, index, r.raw) for index, r in records.items() if r.raw is not None)
     # An empty frame at the end stands for what is unknown.
-    fields = grid.raster([*(raw for _, _, raw in kept), NO_VECTORS])
+    blocks = grid.raster([*(raw for _, _, raw in kept), NO_VECTORS])
     slots = {index: slot for slot, (_, index, _) in enumerate(kept)}
     places = [records[index].place for index in sorted(records)]
-    _fill_from_future(fields, _futures(places, slots))
-    sources = [slots[index] if index in slots else _next_anchor(index, places, slots) for index in frames]
-    distance = fields.distance[sources]
-    mv = fields.past[sources]
-    valid = distance > 0
+    motion, distance = _fill_from_future(blocks, _futures(places, slots))
     if distance.max() > 1:
-        frames_apart = np.maximum(distance, 1).astype(np.float32)
-        for axis in (
-            0,
-            1,
-        ):  # over the cells; a loop over the two numbers of each would take ten times as long
-            mv[..., axis] /= frames_apart
-    return mv, valid
+        apart = np.maximum(distance, 1).astype(np.float32)
+        motion[:, 0] /= apart  # a loop over the two numbers of each would take ten times as long
+        motion[:, 1] /= apart
+    sources = [slots[index] if index in slots else _next_anchor(index, places, slots) for index in frames]
+    return MotionField(motion, blocks.past[sources])
 
 
 class _Future(NamedTuple):
@@ -97,26 +86,32 @@ def _futures(places: Sequence[Place], slots: Mapping[int, int]) -> list[_Future]
     return found
 
 
-def _fill_from_future(fields: Fields, futures: Sequence[_Future]) -> None:
-    """Fill, in place, the cells whose only reference lies in the future: M - F."""
-    waiting = [f for f in futures if fields.ahead[f.slot] >= 0]
-    # A vector, two floats, as one word.
-    past, future = fields.past.view(np.int64).reshape(-1), fields.future.view(np.int64).reshape(-1)
+def _fill_from_future(
+    blocks: Blocks, futures: Sequence[_Future]
+) -> tuple[Float32[np.ndarray, "m 2"], Int32[np.ndarray, " m"]]:
+    """Fill, in place, the cells whose only reference lies in the future: M - F.
+
+    Returns:
+        the motion and the distance of all blocks; each cell that was filled counts as one more.
+    """
+    motion, distance = blocks.motion, blocks.distance
+    past, future, size = blocks.past.reshape(-1), blocks.future.reshape(-1), blocks.past[0].size
+    waiting = [f for f in futures if blocks.ahead[f.slot] >= 0]
     while waiting:
         # All at once, but for frames whose future reference is itself still to be filled.
         unfilled = {f.slot for f in waiting}
         ready = [f for f in waiting if f.target not in unfilled]
         waiting = [f for f in waiting if f.target in unfilled]
-        slot, target = np.array([(f.slot, f.target) for f in ready]).T
-        ahead = fields.ahead[slot]
-        distance = fields.distance[target] - np.array([f.frames for f in ready], np.int32)[:, None, None]
-        missing = fields.future_valid[ahead] & (distance > 0) & (fields.distance[slot] == 0)
-        gaps = np.flatnonzero(missing)
-        n, cell = np.divmod(gaps, missing[0].size)
-        theirs, own = (
-            words.take(of[n] * missing[0].size + cell).view(np.float32)
-            for words, of in ((past, target), (future, ahead))
-        )
-        here = slot[n] * missing[0].size + cell
-        past[here] = (theirs - own).view(np.int64)
-        fields.distance.reshape(-1)[here] = distance.reshape(-1)[gaps]
+        slot, target, apart = np.array([(f.slot, f.target, f.frames) for f in ready], np.int32).T
+        ahead = blocks.ahead[slot]
+        missing = (blocks.past[slot] == 0) & (blocks.future[ahead] > 0)
+        n, cell = np.divmod(np.flatnonzero(missing), size)
+        theirs = past.take(target[n] * size + cell)
+        left = distance.take(theirs) - apart[n]
+        known = np.flatnonzero(left > 0)
+        n, cell, theirs, left = (of.take(known) for of in (n, cell, theirs, left))
+        own = future.take(ahead[n] * size + cell)
+        past[slot[n] * size + cell] = np.arange(len(motion), len(motion) + len(known))
+        motion = np.concatenate([motion, motion.take(theirs, axis=0) - motion.take(own, axis=0)])
+        distance = np.concatenate([distance, left])
+    return motion, distance

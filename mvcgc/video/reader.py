@@ -196,8 +196,7 @@ class _Part:
     def clip(self) -> Clip:
         """The finished clip."""
         if not self._motion:
-            return Clip(self._planes, None, None, self._matrix)
+            return Clip(self._planes, None, self._matrix)
         info = self._info
-        mv, valid = assemble(Grid(*info.coded), range(self._start, self._stop), self._records)
-        field = upright(mv, valid, info.rotation, info.height, info.width)
-        return Clip(self._planes, *field, self._matrix)
+        field = assemble(Grid(*info.coded), range(self._start, self._stop), self._records)
+        return Clip(self._planes, upright(field, info.rotation, info.height, info.width), self._matrix)

@@ -1,9 +1,9 @@
 """Between the picture as decoded and the upright one: crops one way, motion fields the other."""
 
 import numpy as np
-from jaxtyping import Bool, Float32
 
-from mvcgc.video.clip import CELL, Box
+from mvcgc.video.clip import Box
+from mvcgc.video.field import CELL, MotionField
 
 
 def coded_box(box: Box, rotation: int, height: int, width: int) -> Box:
@@ -21,30 +21,25 @@ def coded_box(box: Box, rotation: int, height: int, width: int) -> Box:
     return box
 
 
-def upright(
-    mv: Float32[np.ndarray, "T a b 2"],
-    valid: Bool[np.ndarray, "T a b"],
-    rotation: int,
-    height: int,
-    width: int,
-) -> tuple[Float32[np.ndarray, "T h w 2"], Bool[np.ndarray, "T h w"]]:
+def upright(field: MotionField, rotation: int, height: int, width: int) -> MotionField:
     """Rotate a motion field clockwise: its grid and its vectors.
 
     ``height`` and ``width`` are the upright picture's. Where its sides are no multiple of 8, the cut cells
     come to lie at other edges; each upright cell then takes the decoded cell that holds its centre.
     """
     if rotation == 0:
-        return mv, valid
+        return field
+    dx, dy = field.vectors.T
     y = np.minimum(np.arange(-(-height // CELL)) * CELL + CELL // 2, height - 1)
     x = np.minimum(np.arange(-(-width // CELL)) * CELL + CELL // 2, width - 1)
     if rotation == 180:
         rows, columns = (height - 1 - y)[:, None], (width - 1 - x)[None, :]
-        turned = -mv
+        turned = np.stack([-dx, -dy], -1)
     elif rotation == 90:
         rows, columns = (width - 1 - x)[None, :], y[:, None]
-        turned = np.stack([-mv[..., 1], mv[..., 0]], -1)
+        turned = np.stack([-dy, dx], -1)
     else:
         rows, columns = x[None, :], (height - 1 - y)[:, None]
-        turned = np.stack([mv[..., 1], -mv[..., 0]], -1)
-    rows, columns = rows // CELL, columns // CELL
-    return turned[:, rows, columns] + np.float32(0), valid[:, rows, columns]  # + 0 turns -0 into 0
+        turned = np.stack([dy, -dx], -1)
+    # + 0 turns -0 into 0
+    return MotionField(turned + np.float32(0), field.owner[:, rows // CELL, columns // CELL])

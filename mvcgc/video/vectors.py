@@ -7,24 +7,20 @@ or quarter pixels); ``src - dst`` is the same cut to whole pixels. ``dst`` is th
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from av.sidedata.motionvectors import MotionVectors
 from av.sidedata.sidedata import SideDataContainer
 from av.video.frame import VideoFrame
-from jaxtyping import Bool, Float32, Int32, Int64
+from jaxtyping import Float32, Int32, Int64
 
-from mvcgc.video.clip import CELL
+from mvcgc.video.field import CELL, INSIDE
 
 WORDS = 10
 """Length of an ``AVMotionVector`` in 32-bit words."""
 
 DISTANCE = 4
 """The word (of ``flags``, unused by FFmpeg) that holds how many frames back the past reference lies."""
-
-INSIDE: Literal["clip"] = "clip"
-"""How `ndarray.take` looks up what is known to be inside: "raise" checks, and takes several times as long."""
 
 Raw = Int32[np.ndarray, "10 _"]
 """The vectors of one frame: a column for each block, its AVMotionVector's 32-bit words as rows."""
@@ -58,22 +54,23 @@ def _side_data(frame: VideoFrame) -> MotionVectors | None:
 
 
 @dataclass(frozen=True)
-class Fields:
-    """The vectors of N frames on the grid, in pixels over their whole distance; 0 where there is none.
+class Blocks:
+    """The blocks of N frames on the grid. Block 0 is that of all cells that no block covers.
 
     Attributes:
-        past: float32 [N, h, w, 2]: (dx, dy) of the content from its past reference to the frame.
-        distance: int32 [N, h, w]: frames from that reference to the frame; 0 where there is none.
+        motion: float32 [n, 2]: (dx, dy) of the content over the whole distance, in pixels: from the block's
+            past reference to the frame, or from the frame to the block's future reference.
+        distance: int32 [n]: frames from the past reference to the frame; 0 for block 0.
+        past: int64 [N, h, w]: which block with a known past reference covers each cell.
         ahead: int64 [N]: which of the F fields of ``future`` is the frame's; -1 where it has none.
-        future: float32 [F, h, w, 2]: (dx, dy) of the content from the frame to its future reference.
-        future_valid: bool [F, h, w]: whether the cell's block has a future reference.
+        future: int64 [F, h, w]: which block with a future reference covers each cell.
     """
 
-    past: Float32[np.ndarray, "N h w 2"]
-    distance: Int32[np.ndarray, "N h w"]
+    motion: Float32[np.ndarray, "n 2"]
+    distance: Int32[np.ndarray, " n"]
+    past: Int64[np.ndarray, "N h w"]
     ahead: Int64[np.ndarray, " N"]
-    future: Float32[np.ndarray, "F h w 2"]
-    future_valid: Bool[np.ndarray, "F h w"]
+    future: Int64[np.ndarray, "F h w"]
 
 
 @dataclass(frozen=True)
@@ -88,7 +85,7 @@ class Grid:
         """(rows, columns) of cells."""
         return -(-self.height // CELL), -(-self.width // CELL)
 
-    def raster(self, frames: Sequence[Raw]) -> Fields:
+    def raster(self, frames: Sequence[Raw]) -> Blocks:
         """Spread the blocks of all frames over their cells in one scatter: of the blocks' numbers.
 
         Where blocks of the same direction overlap (fields of interlaced pictures), the last one counts.
@@ -99,23 +96,21 @@ class Grid:
         source = raw[0]
         # Only B-frames have a future: their fields follow those of the past.
         future = np.flatnonzero(source > 0)
-        theirs = frame.take(future)
-        has_future = np.bincount(theirs, minlength=count) > 0
-        ahead = np.where(has_future, np.cumsum(has_future) - 1, -1)
-        layer = frame.copy()
-        layer[future] = (count + ahead).take(theirs)
-        owner = self._owners(raw, layer, count + int(has_future.sum()))
+        layer, layers, ahead = frame, count, np.full(count, -1)
+        if len(future):
+            theirs = frame.take(future)
+            having = np.flatnonzero(np.bincount(theirs))
+            ahead[having] = np.arange(len(having))
+            layer, layers = frame.copy(), count + len(having)
+            layer[future] = (count + ahead).take(theirs)
+        owner = self._owners(raw, layer, layers)
         # The vector is reference minus current: from a past reference the content moved the other way.
         sign = np.where(source < 0, np.float32(-1), np.float32(1))
         scale = sign / np.maximum(raw[8] & 0xFFFF, 1).astype(np.float32)
         motion = np.empty((raw.shape[1], 2), np.float32)
         np.multiply(raw[6], scale, out=motion[:, 0], dtype=np.float32, casting="unsafe")
         np.multiply(raw[7], scale, out=motion[:, 1], dtype=np.float32, casting="unsafe")
-        # Both numbers of a vector are gathered as one word.
-        words = motion.view(np.int64)[:, 0].take(owner, mode=INSIDE)
-        fields = words.view(np.float32).reshape(*owner.shape, 2)
-        distance = raw[DISTANCE].take(owner[:count], mode=INSIDE)
-        return Fields(fields[:count], distance, ahead, fields[count:], owner[count:] > 0)
+        return Blocks(motion, raw[DISTANCE], owner[:count], ahead, owner[count:])
 
     def _owners(
         self, raw: Raw, layer: Int32[np.ndarray, " n"], layers: int
@@ -127,8 +122,8 @@ class Grid:
         column = (raw[2] >> 16) - (4 << wide) >> 3
         row = (raw[3] << 16 >> 16) - (4 << high) >> 3
         # Centres beyond the picture occur in interlaced files; what is not on the grid is left out.
-        inside = (row >= 0) & (column >= 0) & (row + high < rows) & (column + wide < columns)
-        inside &= (raw[0] > 0) | ((raw[0] < 0) & (raw[DISTANCE] > 0))  # and its reference is known
+        inside = ((row | column) >= 0) & (row + high < rows) & (column + wide < columns)
+        inside &= (raw[0] > 0) | (raw[DISTANCE] > 0)  # and its reference is known
         block = np.flatnonzero(inside)
         cell = layer * np.int32(rows * columns) + row * np.int32(columns) + column
         wide, high = ((of > 0).take(block, mode=INSIDE) for of in (wide, high))
@@ -141,26 +136,3 @@ class Grid:
             owner[first.take(at, mode=INSIDE) + offset] = block.take(at, mode=INSIDE)
         h, w = self.shape
         return np.ascontiguousarray(owner.reshape(layers, rows, columns)[:, :h, :w])
-
-
-def pool(
-    mv: Float32[np.ndarray, "T h w 2"], valid: Bool[np.ndarray, "T h w"], cell: int
-) -> tuple[Float32[np.ndarray, "T H W 2"], Bool[np.ndarray, "T H W"]]:
-    """Coarsen a field from cells of 8 pixels to cells of ``cell`` pixels by the mean of the valid ones.
-
-    A coarse cell is valid if any cell in it is; the last row and column may cover less than a whole cell.
-
-    Raises:
-        ValueError: ``cell`` is not a positive multiple of 8.
-    """
-    if cell < CELL or cell % CELL:
-        raise ValueError(f"cell={cell}: the side of a motion cell is a multiple of {CELL} pixels")
-    n = cell // CELL
-    if n == 1:
-        return mv, valid
-    t, h, w = valid.shape
-    pad = ((0, 0), (0, -h % n), (0, -w % n))
-    blocks = (t, -(-h // n), n, -(-w // n), n)
-    count = np.pad(valid, pad).reshape(blocks).sum((2, 4))
-    total = np.pad(mv * valid[..., None], (*pad, (0, 0))).reshape(*blocks, 2).sum((2, 4))
-    return (total / np.maximum(count, 1)[..., None]).astype(np.float32), count > 0

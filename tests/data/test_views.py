@@ -7,9 +7,21 @@ import pytest
 from data_made import HEIGHT, WIDTH, write_video
 
 from mvcgc.data.sampling import ClipConfig, Draw, MotionConfig
-from mvcgc.data.views import Format, check_views, crop_motion, fill, needs_vectors, read_views
+from mvcgc.data.views import Format, check_views, crop_motion, needs_vectors, read_views
 from mvcgc.errors import UserError
-from mvcgc.video import Box, ClipRequest, FlowMethod, Reader, VideoInfo, flow, pool, probe, to_grey
+from mvcgc.video import (
+    Box,
+    ClipRequest,
+    FlowMethod,
+    MotionField,
+    Reader,
+    VideoInfo,
+    fill,
+    flow,
+    pool,
+    probe,
+    to_grey,
+)
 
 CLIP = ClipConfig(frames=8, size=32)
 MOTION = MotionConfig(cell=8, size=24)
@@ -39,8 +51,8 @@ DRAWS = [
 ]
 
 
-def cropped(field: np.ndarray, cell: int, crop: Box, size: int) -> np.ndarray:
-    out = np.empty((len(field), size, size, 2), np.float16)
+def cropped(field: MotionField, cell: int, crop: Box, size: int) -> np.ndarray:
+    out = np.empty((len(field.owner), size, size, 2), np.float16)
     crop_motion(field, cell, crop, out)
     return out
 
@@ -59,7 +71,7 @@ def test_clips_come_in_the_order_of_the_draws_and_as_the_reader_reads_them(
             (large,) = reader.read([ClipRequest(draw.start, 8, draw.crop, (32, 32))], motion=True)
             (small,) = reader.read([ClipRequest(draw.start, 8, draw.crop, (24, 24))], motion=False)
             np.testing.assert_array_equal(arrays["rgb"][number], large.planes)
-            expected = cropped(fill(large.mv, large.valid), 8, draw.crop, 24)
+            expected = cropped(fill(large.field), 8, draw.crop, 24)
             np.testing.assert_array_equal(arrays["mv"][number], expected)
             dis = flow(to_grey(small.planes[0]), FlowMethod.DIS).astype(np.float16)
             np.testing.assert_array_equal(arrays["flow_dis"][number], dis)
@@ -78,7 +90,7 @@ def test_vectors_of_the_video_encoded_again(video: tuple[Path, VideoInfo]) -> No
     with Reader(*video, recode=True) as reader:
         for number, draw in enumerate(DRAWS):
             (clip,) = reader.read([ClipRequest(draw.start, 8)], motion=True)
-            expected = cropped(fill(clip.mv, clip.valid), 8, draw.crop, 24)
+            expected = cropped(fill(clip.field), 8, draw.crop, 24)
             np.testing.assert_array_equal(arrays["mv_coviar"][number], expected)
 
 
@@ -149,7 +161,8 @@ def test_cropping_motion_looks_up_the_cell_under_each_pixel(cell: int, crop: Box
     shape = (3, -(-HEIGHT // cell), -(-WIDTH // cell), 2)
     field = rng.normal(size=shape).astype(np.float32)
     expected = slow_crop(field, cell, crop, 20)
-    np.testing.assert_allclose(cropped(field, cell, crop, 20), expected, rtol=1e-3, atol=1e-3)
+    whole = MotionField.of(field, np.ones(shape[:3], bool))
+    np.testing.assert_allclose(cropped(whole, cell, crop, 20), expected, rtol=1e-3, atol=1e-3)
 
 
 def slow_fill(mv: np.ndarray, valid: np.ndarray) -> np.ndarray:
@@ -172,7 +185,7 @@ def test_gaps_take_the_nearest_frame_of_their_cell() -> None:
         mv = rng.normal(size=(9, 5, 4, 2)).astype(np.float32)
         mv[~valid] = np.nan  # never looked at
         expected = slow_fill(mv, valid)
-        np.testing.assert_array_equal(fill(mv, valid), expected)
+        np.testing.assert_array_equal(fill(MotionField.of(mv, valid)).mv, expected)
 
 
 def test_coarse_cells_are_means_of_fine_ones(video: tuple[Path, VideoInfo]) -> None:
@@ -180,7 +193,8 @@ def test_coarse_cells_are_means_of_fine_ones(video: tuple[Path, VideoInfo]) -> N
     coarse = read(video, [draw], "mv", motion=MotionConfig(32, 24))["mv"][0]
     with Reader(*video) as reader:
         (clip,) = reader.read([ClipRequest(0, 8)], motion=True)
-    expected = slow_crop(slow_fill(*pool(clip.mv, clip.valid, 32)), 32, draw.crop, 24)
+    pooled = pool(clip.field, 32)
+    expected = slow_crop(slow_fill(pooled.mv, pooled.valid), 32, draw.crop, 24)
     np.testing.assert_allclose(coarse, expected, rtol=1e-3, atol=1e-3)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from video_made import linear, linear_planes, make, moving, planes_of, to_444
 
-from mvcgc.video import Box, Clip, ClipRequest, Matrix, Reader, encode, probe, to_grey, to_rgb
+from mvcgc.video import Box, Clip, ClipRequest, Matrix, MotionField, Reader, encode, probe, to_grey, to_rgb
 from mvcgc.video.colour import from_jpeg
 from mvcgc.video.picture import EXACT, Converter
 from mvcgc.video.rotate import coded_box, upright
@@ -197,9 +197,11 @@ def test_coded_box_and_upright_on_numbered_pixels() -> None:
         part = decoded[at.top : at.top + at.height, at.left : at.left + at.width]
         assert np.array_equal(np.rot90(part, -rotation // 90), shown[7:27, 13:29])
         cells = np.arange(60, dtype=np.float32).reshape(1, 6, 10, 1).repeat(2, -1)
-        mv, valid = upright(cells, cells[..., 0] % 2 == 0, rotation, height, width)
-        assert np.array_equal(np.abs(mv[..., 0]), np.rot90(cells[..., 0], -rotation // 90, axes=(1, 2)))
-        assert np.array_equal(valid, np.abs(mv[..., 0]) % 2 == 0)
+        even = cells[..., 0] % 2 == 0
+        turned = upright(MotionField.of(cells, even), rotation, height, width)
+        expected = np.rot90(cells[..., 0] * even, -rotation // 90, axes=(1, 2))
+        assert np.array_equal(np.abs(turned.mv[..., 0]), expected)
+        assert np.array_equal(turned.valid, np.rot90(even, -rotation // 90, axes=(1, 2)))
 
 
 def test_frames_of_other_tests_are_pictures(tmp_path: Path) -> None:
