@@ -9,6 +9,10 @@ import pytest
 from video_made import linear_planes, make, moving
 
 from mvcgc.video import Box, Clip, ClipRequest, Clock, Reader, VideoInfo, probe
+from mvcgc.video.container import VideoPacket
+from mvcgc.video.picture import plane_rows
+from mvcgc.video.references import References
+from mvcgc.video.stream import FrameStream
 
 SIZE = (32, 40)
 
@@ -77,6 +81,39 @@ def test_every_start_of_made_files(tmp_path: Path, codec: str, suffix: str, bfra
             assert same(clip, whole, start), start
     for start in (0, 11, 12, 13, 23, 27):
         assert same(read(path, info, ClipRequest(start, 5, size=SIZE))[0], whole, start), start
+
+
+def test_no_more_is_decoded_than_is_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last frames are had without the packets behind them; what is wanted all the same is still had."""
+    path = make(tmp_path / "made.mp4", 3, -2, frames=32, size=(64, 80), codec="h264", bframes=3)
+    info = probe(path)
+    with av.open(str(path)) as container:
+        expected = [plane_rows(frame.planes[0])[:64, :80].copy() for frame in container.decode(video=0)]
+    stream = FrameStream(path, info, export=True)
+    for stop in range(13, 22):
+        for index in range(13, stop):
+            shown = stream.at(index, stop)
+            assert shown.index == index
+            assert np.array_equal(shown.picture.rows[:64, :80], expected[index])
+    # Against what was promised, to a frame that the decoder had not been sent when it gave away its last.
+    for index in (22, 23):
+        shown = stream.at(index, 21)
+        assert shown.index == index
+        assert np.array_equal(shown.picture.rows[:64, :80], expected[index])
+    stream.close()
+
+    sent = dict.fromkeys((18, 32), 0)
+    for stop in sent:
+
+        def read(self: References, packet: VideoPacket, stop: int = stop) -> None:
+            sent[stop] += 1
+
+        monkeypatch.setattr(References, "read", read)
+        stream = FrameStream(path, info, export=True)
+        for index in range(13, 18):
+            stream.at(index, stop)
+        stream.close()
+    assert sent[18] < sent[32]
 
 
 @pytest.mark.parametrize("name", REAL)
