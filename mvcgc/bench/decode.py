@@ -70,7 +70,7 @@ def run(given: Sequence[Path], rounds: int, clips_for_memory: int) -> measure.Re
         "absent": absent,
         "ms_per_clip": _medians(spent, "cpu_ms"),
         "wall_ms_per_clip": _medians(spent, "wall_ms"),
-        "relative_to_ffmpeg": _relative(spent) if "ffmpeg" in spent else {},
+        "quartiles_relative_to_ffmpeg": _relative(spent) if "ffmpeg" in spent else {},
         "phases_ms": dict(zip((file.name for file in files), phases, strict=True)),
         "colour_ms": dict(zip((file.name for file in files), colour, strict=True)),
         "memory": memory,
@@ -174,18 +174,15 @@ def _medians(spent: dict[str, dict[str, list[dict[str, float]]]], clock: str) ->
     }
 
 
-def _relative(spent: dict[str, dict[str, list[dict[str, float]]]]) -> dict[str, dict[str, float]]:
-    """Speed against ffmpeg's on the same clips in the same round, by processor time: the median of rounds."""
-    return {
-        way: {
-            name: median(
-                theirs["cpu_ms"] / own["cpu_ms"]
-                for theirs, own in zip(spent["ffmpeg"][name], each, strict=way not in FLOWS)
-            )
-            for name, each in files.items()
-        }
-        for way, files in spent.items()
-    }
+def _relative(spent: dict[str, dict[str, list[dict[str, float]]]]) -> dict[str, dict[str, list[float]]]:
+    """Speed against ffmpeg's on the same clips in the same round, by processor time: quartiles of rounds."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for way, files in spent.items():
+        for name, each in files.items():
+            pairs = zip(spent["ffmpeg"][name], each, strict=way not in FLOWS)
+            against = [theirs["cpu_ms"] / own["cpu_ms"] for theirs, own in pairs]
+            found.setdefault(way, {})[name] = np.quantile(against, (0.25, 0.5, 0.75)).tolist()
+    return found
 
 
 class _Server:

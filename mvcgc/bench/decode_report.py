@@ -28,19 +28,24 @@ def report(figures: dict[str, Any], machine: Machine) -> Report:
         "Clips per second of one core:",
         table(["", "delivers", *names], speed),
     ]
-    if figures["relative_to_ffmpeg"]:
+    if figures["quartiles_relative_to_ffmpeg"]:
         against = [
-            [way, *(f"{each[name]:.2f}x" for name in names)]
-            for way, each in figures["relative_to_ffmpeg"].items()
+            [way, *(_spread(each[name]) for name in names)]
+            for way, each in figures["quartiles_relative_to_ffmpeg"].items()
             if way not in MOTION_ALONE or way == "ours mv"
         ]
-        sections += ["Speed against ffmpeg, decoding, exporting and scaling the same frames:"]
-        sections += [table(["", *names], against)]
+        told = "Speed against ffmpeg, decoding, exporting and scaling the same frames"
+        sections += [f"{told} (the median of rounds and their middle half):", table(["", *names], against)]
     told = "Where our time goes, RGB + MV, ms per clip (on the clock):"
     sections += [_absent(figures), told, _phases(figures["phases_ms"], names, total=True)]
     told = "Colour, ms per clip: to planes in the reader, from there to RGB on the device, libswscale in one:"
     sections += [told, _phases(figures["colour_ms"], names), *_memory(figures["memory"])]
     return Report("decode", "Decoding RGB and motion vectors", machine, figures, sections)
+
+
+def _spread(quartiles: list[float]) -> str:
+    first, middle, third = quartiles
+    return f"{middle:.2f}x ({first:.2f} to {third:.2f})"
 
 
 def _delivers(way: str) -> str:

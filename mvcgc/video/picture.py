@@ -9,6 +9,7 @@ pixel off; at the edges of a crop it is interpolated from the crop alone.
 
 import numpy as np
 from av.filter import Graph
+from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
@@ -26,6 +27,8 @@ _BT2020 = Matrix.BT2020, int(Colorspace.BT2020.value)
 _TARGETS = {1: (Matrix.BT709, int(Colorspace.ITU709.value)), 9: _BT2020, 10: _BT2020}
 """libav's numbers of colour spaces -> ours, and libswscale's number. Other tags are converted to BT.601; none
 counts as that."""
+
+_PLANES = VideoFormat("yuv444p")
 
 _LIMITED = int(ColorRange.MPEG.value)
 
@@ -58,7 +61,7 @@ class Converter:
             frame,
             width,
             height,
-            "yuv444p",
+            _PLANES,  # type: ignore[arg-type]  # a name, as its stub has it, is looked up each time
             dst_colorspace=colorspace,
             interpolation=_EXACT,
             dst_color_range=_LIMITED,

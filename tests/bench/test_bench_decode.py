@@ -120,7 +120,7 @@ def test_the_start_of_a_program_is_not_counted() -> None:
     decode._without_start(spent, {"a": [{"cpu_ms": 10.0}, {"cpu_ms": 12.0}]})
     assert spent == {"a": [{"cpu_ms": 19.0}, {"cpu_ms": 39.0}]}
     ways = {"ffmpeg": spent, "ours": {"a": [{"cpu_ms": 38.0}, {"cpu_ms": 39.0}]}}
-    assert decode._relative(ways)["ours"] == {"a": 0.75}
+    assert decode._relative(ways)["ours"] == {"a": [0.625, 0.75, 0.875]}
 
 
 def test_each_way_says_what_it_delivers() -> None:
