@@ -9,8 +9,9 @@ import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor
 
-from mvcgc.data.item import Sample
+from mvcgc.data.item import Sample, Unread
 from mvcgc.data.sampling import COLUMNS
+from mvcgc.data.views import ViewArrays
 
 
 @dataclass(frozen=True)
@@ -99,20 +100,23 @@ def _copies(device: torch.device) -> torch.cuda.Stream:
     return stream
 
 
-def collate(samples: Sequence[Sample], views: dict[str, Tensor] | None = None) -> Batch:
-    """One batch of the samples' rows, in order. ``views``, if given, are theirs, already side by side."""
+def collate(found: Sequence[Sample | Unread], arrays: ViewArrays) -> Batch | list[Unread]:
+    """The batch of samples whose clips lie in ``arrays``, in order; or what of it could not be read."""
+    if unread := [one for one in found if isinstance(one, Unread)]:
+        return unread
+    samples = [one for one in found if isinstance(one, Sample)]
     rows = [len(sample.draws) for sample in samples]
+    draws = np.concatenate([sample.draws for sample in samples])
+    head = draws.shape[:2]
 
     def ids(values: list[int]) -> Int64[Tensor, " B"]:
         return torch.from_numpy(np.repeat(np.array(values, np.int64), rows))
 
     return Batch(
-        views=views
-        or {
-            view: torch.from_numpy(np.concatenate([sample.views[view] for sample in samples]))
-            for view in samples[0].views
+        views={
+            view: torch.from_numpy(array.reshape(*head, *array.shape[1:])) for view, array in arrays.items()
         },
-        draws=torch.from_numpy(np.concatenate([sample.draws for sample in samples])),
+        draws=torch.from_numpy(draws),
         video=ids([sample.video for sample in samples]),
         group=ids([sample.group for sample in samples]),
         label=ids([sample.label for sample in samples]),

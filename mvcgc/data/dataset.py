@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mvcgc.data.item import Item, Sample, Unread
+from mvcgc.data.item import Item
 from mvcgc.data.manifest import Manifest, Video
 from mvcgc.data.sampling import (
     AugmentConfig,
@@ -100,10 +100,6 @@ class ClipDataset(ABC):
     @abstractmethod
     def item(self, key: Any) -> Item:
         """What to read for ``key``."""
-
-    def __getitem__(self, key: Any) -> Sample | Unread:
-        """The sample of ``key``."""
-        return self.item(key).read()
 
 
 class RandomDataset(ClipDataset):

@@ -26,15 +26,13 @@ class Unread:
 
 @dataclass(frozen=True)
 class Sample:
-    """What was read of one video: one or more rows of a batch.
+    """A video that was read, its clips into the arrays of a batch, of which they are one or more rows.
 
     Attributes:
-        views: [rows, N, T, ...] arrays, as in `mvcgc.data.batch.Batch`.
         draws: float32 [rows, N, P].
         video, group, label, name, matrix: of the video, for every row.
     """
 
-    views: ViewArrays
     draws: Float32[np.ndarray, "rows N P"]
     video: int
     group: int
@@ -72,21 +70,19 @@ class Item:
         """How many clips it holds, rows x N."""
         return len(self.draws) * len(self.draws[0])
 
-    def read(self, out: ViewArrays | None = None) -> Sample | Unread:
-        """The clips, written into ``out`` (arrays of `Format.empty` for as many) or into new arrays."""
-        arrays = self.format.empty(self.clips) if out is None else out
+    def read(self, arrays: ViewArrays, first: int) -> Sample | Unread:
+        """Write the clips into a batch's ``arrays`` (see `Format.empty`), from number ``first`` on."""
+        own = {view: array[first : first + self.clips] for view, array in arrays.items()}
         flat = [draw for row in self.draws for draw in row]
         try:
-            matrix = read_views(self.path, self.info, flat, self.format, arrays, mestimate=self.mestimate)
+            matrix = read_views(self.path, self.info, flat, self.format, own, mestimate=self.mestimate)
         except (VideoError, OSError) as error:
             return Unread(self.name, " ".join(str(error).split()))
-        return self.sample(arrays, matrix)
+        return self.sample(matrix)
 
-    def sample(self, arrays: ViewArrays, matrix: Matrix) -> Sample:
-        """The sample of what was read, [rows x N, ...] arrays."""
-        head = (len(self.draws), len(self.draws[0]))
+    def sample(self, matrix: Matrix) -> Sample:
+        """The sample, once its clips are read."""
         return Sample(
-            views={view: array.reshape(*head, *array.shape[1:]) for view, array in arrays.items()},
             draws=np.array([[draw.row() for draw in row] for row in self.draws], np.float32),
             video=self.video,
             group=self.group,

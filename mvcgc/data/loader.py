@@ -3,12 +3,13 @@
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from itertools import accumulate
 
 import torch
 
 from mvcgc.data.batch import Batch, collate
 from mvcgc.data.dataset import ClipDataset, RandomDataset, Source, WindowDataset
-from mvcgc.data.item import Sample, Unread
+from mvcgc.data.item import Item, Unread
 from mvcgc.data.pool import Asked, Pool
 from mvcgc.data.sampler import EpochSampler, WindowSampler
 from mvcgc.data.sampling import AugmentConfig
@@ -55,22 +56,14 @@ class Loader:
             UserError: workers on a system that is not Linux.
             RuntimeError: a worker died.
         """
-        batches = self._helped() if self._workers else self._alone()
-        for batch, items in batches:
-            if not isinstance(batch, Batch):
-                raise UnreadableVideos(batch, items)
-            yield batch
+        return self._helped() if self._workers else self._alone()
 
-    def _alone(self) -> Iterator[tuple[Batch | list[Unread], int]]:
+    def _alone(self) -> Iterator[Batch]:
         for keys in self.sampler:
-            found = [self._dataset[key] for key in keys]
-            unread = [one for one in found if isinstance(one, Unread)]
-            batch = unread or collate([one for one in found if isinstance(one, Sample)])
-            if self._device.type == "cuda" and isinstance(batch, Batch):
-                batch = batch.pin_memory()
-            yield batch, len(found)
+            batch = read([self._dataset.item(key) for key in keys])
+            yield batch.pin_memory() if self._device.type == "cuda" else batch
 
-    def _helped(self) -> Iterator[tuple[Batch | list[Unread], int]]:
+    def _helped(self) -> Iterator[Batch]:
         if self._pool is None:
             form, most = self._dataset.source.format, self.sampler.most_rows * self._dataset.clips
             self._pool = Pool(self._workers, form, most, self._device)
@@ -99,15 +92,29 @@ class Loader:
             asked.clear()
 
 
-def _next(asked: deque[Asked]) -> tuple[Batch | list[Unread], int]:
+def read(items: Sequence[Item]) -> Batch:
+    """The batch of ``items``, read in this process. Raises UnreadableVideos."""
+    clips = [item.clips for item in items]
+    arrays, first = items[0].format.empty(sum(clips)), [0, *accumulate(clips)]
+    found = [item.read(arrays, at) for item, at in zip(items, first, strict=False)]
+    return _readable(collate(found, arrays), len(items))
+
+
+def _next(asked: deque[Asked]) -> Batch:
     first = asked.popleft()
-    batch, items = first.batch.result(), len(first.reads)
+    batch = first.batch.result()
     try:
         if isinstance(batch, BaseException):
             raise batch
-        return batch, items
+        return _readable(batch, len(first.reads))
     finally:
         del first, batch  # an error would hold them, and they the error
+
+
+def _readable(batch: Batch | list[Unread], items: int) -> Batch:
+    if isinstance(batch, Batch):
+        return batch
+    raise UnreadableVideos(batch, items)
 
 
 def train_loader(

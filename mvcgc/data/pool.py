@@ -137,22 +137,11 @@ class Pool:
     def _gather(self, reads: list[Future[Read]], arrays: ViewArrays) -> Gathered:
         """Wait for a batch that is read into ``arrays``. Runs in the pool's thread."""
         wait(reads)  # none is writing any more
-        samples, unread = [], []
-        for read in reads:
-            # Not raised here: an error would hold this frame, with the arrays, and the frame the error.
-            if (error := read.exception()) is not None:
-                return error
-            found = read.result()
-            if isinstance(found, Unread):
-                unread.append(found)
-            else:
-                samples.append(found)
-        if unread:
-            return unread
-        head = (-1, samples[0].draws.shape[1])
-        views = {view: array.reshape(*head, *array.shape[1:]) for view, array in arrays.items()}
-        batch = collate(samples, {view: torch.from_numpy(array) for view, array in views.items()})
-        return batch.pin_memory() if self._pinned else batch
+        # Not raised here: an error would hold this frame, with the arrays, and the frame the error.
+        if (error := next(filter(None, (read.exception() for read in reads)), None)) is not None:
+            return error
+        batch = collate([read.result() for read in reads], arrays)
+        return batch.pin_memory() if self._pinned and isinstance(batch, Batch) else batch
 
 
 @contextmanager

@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 import threading
-from dataclasses import replace
 
 from mvcgc.data import heap
 from mvcgc.data.item import Item, Sample, Unread
@@ -32,13 +31,8 @@ def settle(parent: int) -> None:
 
 
 def read(item: Item, path: str, clips: int, first: int) -> Sample | Unread:
-    """Read ``item`` into the shared memory at ``path``, which holds ``clips`` clips, from ``first`` on.
-
-    The sample that is returned is without its arrays.
-    """
-    arrays = item.format.within(attached(path), clips)
-    sample = item.read({view: array[first : first + item.clips] for view, array in arrays.items()})
-    return sample if isinstance(sample, Unread) else replace(sample, views={})
+    """Read ``item`` into the shared memory at ``path``, which holds ``clips`` clips, from ``first`` on."""
+    return item.read(item.format.within(attached(path), clips), first)
 
 
 def _obey(parent: int) -> None:

@@ -17,10 +17,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from mvcgc.data.augment import augment
-from mvcgc.data.batch import collate
 from mvcgc.data.dataset import Source, WindowDataset
-from mvcgc.data.item import Unread
-from mvcgc.data.loader import UnreadableVideos
+from mvcgc.data.loader import read
 from mvcgc.data.manifest import Manifest
 from mvcgc.data.sampling import MotionConfig, spread
 from mvcgc.data.views import RGB
@@ -33,7 +31,7 @@ from mvcgc.stages.activation_spec import ActivationConfig, ActivationSpec
 from mvcgc.stages.context import Result, StageContext
 from mvcgc.stages.evaluate_bench import load_backbone
 from mvcgc.stages.evaluate_classify import probe_file
-from mvcgc.video import to_rgb
+from mvcgc.video import Matrix, to_rgb
 
 ACTIVATION = Path("activation.npz")
 LINEAR = "linear"
@@ -147,22 +145,19 @@ def _look(
         mestimate=spec.dataset.mestimate,
     )
     dataset = WindowDataset(source, crops=1, most_windows=1)
-    (item,) = dataset.plan(0)
-    sample = dataset[item]
-    if isinstance(sample, Unread):
-        raise UnreadableVideos([sample], 1)
-    batch = collate([sample])
+    (key,) = dataset.plan(0)
+    batch = read([dataset.item(key)])
     clips = augment(batch.to(context.dist.device))
     maps, scores = {}, {}
     with torch.no_grad():
         for view, network in networks.items():
             features = widened(network.backbone(clips[view][:, 0]))
-            logits = class_map(network.probe, features)[0, sample.label]
+            logits = class_map(network.probe, features)[0, batch.label[0]]
             maps[view] = logits.mean(dim=0).cpu()
             pooled = network.probe(features.mean(dim=(2, 3, 4)))
-            scores[view] = pooled.softmax(dim=1)[0, sample.label].cpu()
-    middle = sample.views[RGB][0, 0, :, spec.clip.frames // 2]
-    return Seen(torch.from_numpy(to_rgb(middle, sample.matrix)), maps, scores)
+            scores[view] = pooled.softmax(dim=1)[0, batch.label[0]].cpu()
+    middle = batch.views[RGB][0, 0, :, spec.clip.frames // 2].numpy()
+    return Seen(torch.from_numpy(to_rgb(middle, Matrix(int(batch.matrix)))), maps, scores)
 
 
 def class_map(probe: Probe, features: Float[Tensor, "B D t h w"]) -> Float[Tensor, "B classes t h w"]:

@@ -8,10 +8,9 @@ from pathlib import Path
 from torch import Tensor
 
 from mvcgc.data.augment import augment
-from mvcgc.data.batch import collate
+from mvcgc.data.batch import Batch, collate
 from mvcgc.data.dataset import Source, WindowDataset
-from mvcgc.data.item import Sample, Unread
-from mvcgc.data.loader import UnreadableVideos
+from mvcgc.data.loader import read
 from mvcgc.data.manifest import Manifest, Video
 from mvcgc.data.sampling import MotionConfig
 from mvcgc.data.views import FLOWS, MV, MV_COVIAR, RGB
@@ -110,7 +109,9 @@ class Jpeg(Way):
             arrays = item.format.empty(item.clips)
             motion = next(array for view, array in arrays.items() if view != RGB)
             load(self.scratch, [(row[0].start, row[0].crop) for row in item.draws], arrays.get(RGB), motion)
-            yield _inputs(item.sample(arrays, Matrix.BT601))
+            batch = collate([item.sample(Matrix.BT601)], arrays)
+            assert isinstance(batch, Batch)
+            yield _inputs(batch)
 
 
 WAYS: dict[Stored, type[Way]] = {Stored.COMPRESSED: Compressed, Stored.RECODED: Recoded, Stored.JPEG: Jpeg}
@@ -118,11 +119,8 @@ WAYS: dict[Stored, type[Way]] = {Stored.COMPRESSED: Compressed, Stored.RECODED: 
 
 def _decoded(spec: EfficiencySpec, manifest: Manifest, number: int, views: list[str]) -> Iterator[Inputs]:
     dataset = _windows(spec, manifest, number, views)
-    for item in dataset.plan(0):
-        sample = dataset[item]
-        if isinstance(sample, Unread):
-            raise UnreadableVideos([sample], 1)
-        yield _inputs(sample)
+    for key in dataset.plan(0):
+        yield _inputs(read([dataset.item(key)]))
 
 
 def _windows(spec: EfficiencySpec, manifest: Manifest, number: int, views: list[str]) -> WindowDataset:
@@ -137,5 +135,5 @@ def _windows(spec: EfficiencySpec, manifest: Manifest, number: int, views: list[
     return WindowDataset(source, spec.test.crops, spec.test.windows, ROWS)
 
 
-def _inputs(sample: Sample) -> Inputs:
-    return {view: clips[:, 0] for view, clips in augment(collate([sample])).items()}
+def _inputs(batch: Batch) -> Inputs:
+    return {view: clips[:, 0] for view, clips in augment(batch).items()}

@@ -35,7 +35,7 @@ class Reader:
 
     def __init__(
         self,
-        path: Path | str,
+        path: Path,
         info: VideoInfo,
         *,
         mestimate: bool = False,
@@ -51,7 +51,7 @@ class Reader:
         Raises:
             VideoError: UNREADABLE or NO_VIDEO.
         """
-        self._path, self._info, self._mestimate = Path(path), info, mestimate
+        self._path, self._info, self._mestimate = path, info, mestimate
         self._recode, self._pictures = recode, pictures
         # Blocks are matched on pictures.
         stored = info.vectors and not recode

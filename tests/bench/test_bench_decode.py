@@ -46,7 +46,7 @@ def test_a_report_of_what_is_there_and_what_is_absent(
     assert {"ours rgb+mv", "ours mv", "naive PyAV"} <= present
     assert told["ms_per_clip"].keys() == present
     assert all(each["small"] > 0 for each in told["ms_per_clip"].values())
-    assert told["relative_to_ffmpeg"] == {}
+    assert told["quartiles_relative_to_ffmpeg"] == {}
     assert {"open", "seek", "decode", "convert", "vectors", "raster"} <= told["phases_ms"]["small"].keys()
     assert [held["clips"] for held in told["memory"]] == [1, 3]
     text = (out / "decode.md").read_text()

@@ -11,6 +11,7 @@ import torch
 from evaluate_standin import LINEAR
 
 from mvcgc.data.dataset import Source, WindowDataset
+from mvcgc.data.loader import read
 from mvcgc.data.manifest import Manifest
 from mvcgc.data.sampling import MotionConfig
 from mvcgc.errors import UserError
@@ -97,7 +98,7 @@ def test_what_a_stage_leaves(tmp_path: Path, lab: Path, manifest: Manifest) -> N
     for row, name in enumerate(arrays["names"]):
         source = Source(manifest, [ids[name]], ("rgb",), SPEC.clip, MotionConfig())
         dataset = WindowDataset(source, 1, 1)
-        planes = dataset[dataset.plan(0)[0]].views["rgb"][0, 0]
+        planes = read([dataset.item(dataset.plan(0)[0])]).views["rgb"][0, 0].numpy()
         np.testing.assert_array_equal(arrays["frame"][row], to_rgb(planes[:, 4], Matrix.BT601))
     for view in ("rgb", "mv"):
         assert arrays[f"map_{view}"].dtype == np.float32

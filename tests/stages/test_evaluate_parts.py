@@ -11,6 +11,7 @@ from evaluate_standin import SPEC
 from torch import Tensor
 
 from mvcgc.data.dataset import DrawDataset, RandomDataset
+from mvcgc.data.loader import read
 from mvcgc.data.manifest import Manifest
 from mvcgc.stages import evaluate_bench, evaluate_passes
 from mvcgc.stages.evaluate_bench import Bench
@@ -157,13 +158,13 @@ def test_draws_are_the_clips_of_training(lab: Path, manifest: Manifest) -> None:
     assert [draws.rows(item) for item in items] == [2, 2, 1]
     epoch = 0
     for item in items:
-        sample = draws[item]
-        assert sample.name == manifest.videos[2].path
+        several = read([draws.item(item)])
+        assert set(several.names) == {manifest.videos[2].path}
         for row in range(draws.rows(item)):
-            alone = random[epoch, 1]
-            assert (sample.draws[row] == alone.draws[0]).all()
+            alone = read([random.item((epoch, 1))])
+            assert (several.draws[row] == alone.draws[0]).all()
             for view in ("rgb", "mv"):
-                assert (sample.views[view][row] == alone.views[view][0]).all()
+                assert (several.views[view][row] == alone.views[view][0]).all()
             epoch += 1
     assert epoch == 5
 
