@@ -35,6 +35,10 @@ MARGIN = {Clock.PTS: 0, Clock.DTS: 3}
 """Frames before the wanted one from which nothing is skipped any more: a dts tells a frame's place about."""
 
 
+QUARTER = 0.25
+"""Of a frame: nearer to a whole number is a frame's time stamp, a second field's lies between two."""
+
+
 @dataclass(slots=True)  # not frozen, since one is made of every frame, and that takes several times as long
 class Shown:
     """A decoded frame in its place.
@@ -168,28 +172,36 @@ class FrameStream:
             for packet in packets:
                 if keyframe_pts is None:
                     keyframe_pts = packet.pts
-                references.read(packet)
                 stamp = self._stamp(packet)
-                if self._skips and (stamp is not None and stamp < self._skipped_before) is not skipping:
-                    skipping = not skipping
-                    context.skip_frame = "NONREF" if skipping else "DEFAULT"
-                frames = packet.decode()
-                if last := self._drains and self._is_last(stamp):
-                    frames += context.decode(None)
+                if self._drains and self._is_beyond(stamp):
                     self._drained = True
+                    frames = context.decode(None)
+                else:
+                    references.read(packet)
+                    if self._skips and (stamp is not None and stamp < self._skipped_before) is not skipping:
+                        skipping = not skipping
+                        context.skip_frame = "NONREF" if skipping else "DEFAULT"
+                    frames = packet.decode()
                 for frame in frames:
                     # After a seek into an open group, the first frames lie before the keyframe.
                     started = started or frame.pts == keyframe_pts
                     if started:
                         yield frame
-                if last:
+                if self._drained:
                     break
 
-    def _is_last(self, stamp: int | None) -> bool:
-        """Whether no wanted frame is decoded after the packet of this stamp."""
-        if stamp is not None:
-            self._unsent.discard(self._place(stamp))
-        return not self._unsent
+    def _is_beyond(self, stamp: int | None) -> bool:
+        """Whether a packet of this stamp comes, in the order of decoding, after all that is wanted.
+
+        The second field of the last frame, a packet of its own in some files, does not.
+        """
+        if stamp is None:
+            return False
+        place = (stamp - self._info.origin) / self._info.step
+        if not self._unsent:
+            return abs(place - round(place)) < QUARTER
+        self._unsent.discard(round(place))
+        return False
 
     def _show(self, frame: VideoFrame) -> Shown:
         index = self._index(frame)
@@ -203,7 +215,7 @@ class FrameStream:
         if stamp is None:
             # What a decoder held back until the end carries none; frames before may have been left out.
             return max(self._next, self._info.frames - 1) if self._skips_all else self._next
-        index = self._place(stamp)
+        index = round((stamp - self._info.origin) / self._info.step)
         # Frames may have been skipped only before the one that is aimed at, or not sent before the last one.
         if index != self._next and not self._next < index <= (
             sys.maxsize if self._drained else self._aimed_at
@@ -212,7 +224,3 @@ class FrameStream:
                 self._path, Reason.CORRUPT, f"frame {self._next} carries the time stamp of frame {index}"
             )
         return index
-
-    def _place(self, stamp: int) -> int:
-        """The display index that a time stamp tells."""
-        return round((stamp - self._info.origin) / self._info.step)
