@@ -195,10 +195,12 @@ def crop_motion(field: MotionField, cell: int, crop: Box, out: Float16[np.ndarra
     centres = (np.arange(size) + 0.5) / size
     rows = ((crop.top + centres * crop.height) // cell).astype(np.intp)
     columns = ((crop.left + centres * crop.width) // cell).astype(np.intp)
-    vectors = half.product(field.vectors.reshape(-1), np.tile(scale, len(field.vectors)))
+    vectors = half.scaled(field.vectors, scale)
     # One 32-bit word per vector; of the field only what the crop shows; and rows last, so that it is mostly
     # whole rows that are copied. mode="clip": all are inside, and "raise" checks each, and writes into
     # ``out`` by way of a buffer.
     shown = field.owner[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    words = vectors.view(np.uint32).take(shown, mode="clip").take(columns - columns[0], axis=2, mode="clip")
+    words = (
+        vectors.view(np.uint32)[:, 0].take(shown, mode="clip").take(columns - columns[0], axis=2, mode="clip")
+    )
     words.take(rows - rows[0], axis=1, out=out.view(np.uint32)[..., 0], mode="clip")
