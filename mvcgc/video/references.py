@@ -38,7 +38,7 @@ class Place:
 
     Attributes:
         index: display index.
-        order: place in decode order among the frames of one run; of use only relative to another's.
+        order: place in decode order, a later run's after an earlier one's; of use only relative to another's.
         anchor: whether it is no B-frame: then no frame shown before it refers past it.
         reference: whether other frames may refer to it.
     """
@@ -78,7 +78,9 @@ def _bits(pixel_format: str) -> int:
 
 
 class References:
-    """Follows a run of packets and frames, and tells each frame's place and its past reference."""
+    """Follows runs of packets and frames, each from a keyframe on, and tells each frame's place and its past
+    references.
+    """
 
     def __init__(self, context: VideoCodecContext) -> None:
         self._h264 = context.codec.canonical_name == "h264"
@@ -115,8 +117,9 @@ class References:
         return picture, older
 
     def clear(self) -> None:
-        """Let go of the pictures."""
+        """Let go of the pictures: a new run begins, which counts on in `Place.order`."""
         self._shown.clear()
+        self._packets.clear()
 
 
 def may_refer(frame: Place, other: Place) -> bool:

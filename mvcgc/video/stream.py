@@ -32,11 +32,10 @@ STAMPS: dict[Clock, Callable[[VideoFrame | VideoPacket], int | None]] = {
 """The time stamp that counts frames, if there is one."""
 
 MARGIN = {Clock.PTS: 0, Clock.DTS: 3}
-"""Frames before the wanted one from which nothing is skipped any more: a dts tells a frame's place about."""
+"""Frames before the wanted one from which nothing is skipped any more: a dts tells only about which it is."""
 
-
-QUARTER = 0.25
-"""Of a frame: nearer to a whole number is a frame's time stamp, a second field's lies between two."""
+NEAR = 0.25
+"""In frames: how far time stamps are rounded at most. Those of second fields lie half a frame off."""
 
 
 @dataclass(slots=True)  # not frozen, since one is made of every frame, and that takes several times as long
@@ -91,7 +90,8 @@ class FrameStream:
     def at(self, index: int, stop: int) -> Shown:
         """The frame ``index``; or, if it is one of those that are never decoded, the next that is.
 
-        What is asked for next lies before ``stop``, or is the anchor that follows: more is not decoded yet.
+        As long as ``stop`` stays the same, what is asked for lies before it, or is the anchor that follows:
+        nothing behind these need be decoded, and of the frames from ``stop`` on some may be left out.
 
         Raises:
             VideoError: TRUNCATED if the stream ends before it; CORRUPT if it does not decode as it did.
@@ -99,14 +99,14 @@ class FrameStream:
         slot = bisect_right(self._info.keyframes, index) - 1
         keyframe = self._info.keyframes[slot] if slot >= 0 else 0
         goes_on = stop == self._stop
-        if index < self._next or keyframe > self._next:
+        if index < self._next or keyframe > self._next or (self._drained and not goes_on):
             self._seek(slot)
         self._aim(index, stop)
         try:
             shown = self._run_to(index)
-            if shown is None and self._drains:
-                # The decoder has given away all it held. Where that was too early, it does so no more.
-                self._drains = not goes_on
+            if shown is None and self._drained:
+                # No anchor was decoded before the last frame: in such a file, decode on.
+                self._drains = False
                 self._seek(slot)
                 self._aim(index, stop)
                 shown = self._run_to(index)
@@ -119,13 +119,15 @@ class FrameStream:
         return shown
 
     def _aim(self, index: int, stop: int) -> None:
-        """The next frame to show is ``index``: until shortly before it, frames may be skipped."""
+        """The next frame to show is ``index``: frames before it may be skipped, and all before ``stop`` are
+        sent to the decoder before it gives away what it holds.
+        """
         self._aimed_at = sys.maxsize if self._skips_all else index
         if self._skips:
-            skippable = self._aimed_at - MARGIN[self._info.clock]
+            skippable = self._aimed_at - MARGIN[self._info.clock] - NEAR
             self._skipped_before = self._info.origin + skippable * self._info.step
         if stop != self._stop:
-            self._stop, self._unsent = stop, set(range(index, stop))
+            self._stop, self._unsent = stop, set(range(self._next, stop))
 
     def _run_to(self, index: int) -> Shown | None:
         for frame in self._frames:
@@ -137,6 +139,7 @@ class FrameStream:
     def _open(self) -> None:
         codec, export, pictures = self._info.codec, self._export, self._pictures
         self._file = open_video(self._path, export=export, pictures=pictures, codec=codec)
+        self._references = References(self._file[1].codec_context)
         self._restart(first=0)
 
     def _opened(self) -> tuple[InputContainer, VideoStream]:
@@ -148,7 +151,7 @@ class FrameStream:
         """Begin a new run of frames, the next of which is ``first``."""
         self._next, self._stop, self._drained = first, -1, False
         container, stream = self._opened()
-        self._references = References(stream.codec_context)
+        self._references.clear()
         self._frames = self._decode(container, stream)
 
     def _seek(self, slot: int) -> None:
@@ -199,8 +202,9 @@ class FrameStream:
             return False
         place = (stamp - self._info.origin) / self._info.step
         if not self._unsent:
-            return abs(place - round(place)) < QUARTER
-        self._unsent.discard(round(place))
+            return place > self._stop - NEAR
+        if abs(place - round(place)) < NEAR:
+            self._unsent.discard(round(place))
         return False
 
     def _show(self, frame: VideoFrame) -> Shown:
@@ -216,10 +220,9 @@ class FrameStream:
             # What a decoder held back until the end carries none; frames before may have been left out.
             return max(self._next, self._info.frames - 1) if self._skips_all else self._next
         index = round((stamp - self._info.origin) / self._info.step)
-        # Frames may have been skipped only before the one that is aimed at, or not sent before the last one.
-        if index != self._next and not self._next < index <= (
-            sys.maxsize if self._drained else self._aimed_at
-        ):
+        # Frames may have been skipped before the one that is aimed at, and left out from the stop on.
+        left_out = self._drained and self._next >= self._stop
+        if index != self._next and not (self._next < index and (left_out or index <= self._aimed_at)):
             raise VideoError(
                 self._path, Reason.CORRUPT, f"frame {self._next} carries the time stamp of frame {index}"
             )

@@ -61,7 +61,8 @@ class Blocks:
         motion: float32 [n, 2]: (dx, dy) of the content over the whole distance, in pixels: from the block's
             past reference to the frame, or from the frame to the block's future reference.
         distance: int32 [n]: frames from the past reference to the frame; 0 for block 0.
-        past: int64 [N, h, w]: which block with a known past reference covers each cell.
+        past: int64 [N, h, w]: which block with a known past reference covers each cell; `motion` writes into
+            it what B-frames borrow.
         ahead: int64 [N]: which of the F fields of ``future`` is the frame's; -1 where it has none.
         future: int64 [F, h, w]: which block with a future reference covers each cell.
     """
@@ -123,7 +124,8 @@ class Grid:
         row = (raw[3] << 16 >> 16) - (4 << high) >> 3
         # Centres beyond the picture occur in interlaced files; what is not on the grid is left out.
         inside = ((row | column) >= 0) & (row + high < rows) & (column + wide < columns)
-        inside &= (raw[0] > 0) | (raw[DISTANCE] > 0)  # and its reference is known
+        # Its reference is known: one in the future is; block 0 has none, and no distance.
+        inside &= (raw[0] > 0) | (raw[DISTANCE] > 0)
         block = np.flatnonzero(inside)
         cell = layer * np.int32(rows * columns) + row * np.int32(columns) + column
         wide, high = ((of > 0).take(block, mode=INSIDE) for of in (wide, high))

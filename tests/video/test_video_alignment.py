@@ -1,6 +1,7 @@
 """Frames and vectors of a clip are exactly those of its place, from wherever it starts."""
 
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -114,6 +115,58 @@ def test_no_more_is_decoded_than_is_wanted(tmp_path: Path, monkeypatch: pytest.M
             stream.at(index, stop)
         stream.close()
     assert sent[18] < sent[32]
+
+
+def test_second_fields_belong_to_their_frames(tmp_path: Path) -> None:
+    """Each may be a packet, the second's half a frame later than the first's, or of the same time."""
+    path = make(tmp_path / "made.mp4", 3, -2, frames=12, size=(64, 80), codec="h264")
+    info = probe(path)
+    for second in (0.5, 0):
+        stream = FrameStream(path, info, export=True)
+        stream.at(0, 6)
+        places = [place + field for place in (1, 4, 2, 3, 8, 5) for field in (0, second)]
+        stamps = [round(info.origin + place * info.step) for place in places]
+        assert not any(stream._is_beyond(stamp) for stamp in stamps)
+        assert stream._is_beyond(round(info.origin + 7 * info.step))
+        stream.close()
+
+
+@pytest.mark.parametrize("fps", [Fraction(30), Fraction(30000, 1001), Fraction(240)])
+@pytest.mark.parametrize("codec", ["h264", "hevc", "mpeg4", "mpeg2video"])
+def test_rounded_time_stamps(tmp_path: Path, codec: str, fps: Fraction) -> None:
+    """Matroska counts milliseconds, so a frame may be stamped before its time."""
+    size = (64, 80)
+    path = make(tmp_path / "made.mkv", 3, -2, frames=40, size=size, codec=codec, bframes=2, fps=fps)
+    info = probe(path)
+    assert info.step != int(info.step)
+    whole = read(path, info, ClipRequest(0, 40, size=SIZE))[0]
+    assert np.array_equal(whole.planes, linear_planes(path, SIZE))
+    for frames in (1, 5):
+        with Reader(path, info) as reader:
+            for start in range(0, 41 - frames, 2):
+                # What is not written shows.
+                planes = [np.full((3, frames, *SIZE), 77, np.uint8)]
+                request = ClipRequest(start, frames, size=SIZE)
+                clip = reader.read([request], motion=info.vectors, planes=planes)[0]
+                assert same(clip, whole, start), (start, frames)
+
+
+@pytest.mark.parametrize("motion", [True, False])
+@pytest.mark.parametrize("suffix", [".mp4", ".ts", ".mkv"])
+def test_one_clip_right_behind_the_other(tmp_path: Path, suffix: str, motion: bool) -> None:
+    path = make(tmp_path / f"made{suffix}", 3, -2, frames=60, size=(64, 80), codec="h264", bframes=3, gop=50)
+    info = probe(path)
+    whole = read(path, info, ClipRequest(0, 60, size=SIZE))[0]
+    assert np.array_equal(whole.planes, linear_planes(path, SIZE))
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        stops = np.sort(rng.choice(np.arange(1, 60), 4, replace=False)).tolist()
+        with Reader(path, info) as reader:
+            for start, stop in pairwise([0, *stops, 60]):
+                planes = [np.full((3, stop - start, *SIZE), 77, np.uint8)]
+                request = ClipRequest(start, stop - start, size=SIZE)
+                clip = reader.read([request], motion=motion, planes=planes)[0]
+                assert same(clip, whole, start), (start, stop)
 
 
 @pytest.mark.parametrize("name", REAL)
