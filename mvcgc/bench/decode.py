@@ -128,6 +128,8 @@ def _rounds(
             way: {file.name: [] for file in files} for way in servers
         }
         for number, file, (way, server) in product(range(rounds + 1), files, servers.items()):
+            if file is files[0] and way == next(iter(servers)):
+                measure.tell(f"round {number} of {rounds}" if number else "once to warm up")
             if way not in FLOWS or number == rounds:
                 taken = server.ask(file.job(number, clips=1 if way in FLOWS else CLIPS))
                 if number > 0:
@@ -224,7 +226,7 @@ class _Server:
 
 
 def _ask(what: str, question: dict[str, Any], core: int) -> list[dict[str, float]]:
-    print(f"measuring {what}", file=sys.stderr)
+    measure.tell(what)
     done = subprocess.run(
         [sys.executable, "-m", "mvcgc.bench.profile", what, str(core)],
         input=json.dumps(question) + "\n",

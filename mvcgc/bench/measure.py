@@ -6,6 +6,7 @@ import platform
 import shutil
 import statistics
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -134,6 +135,11 @@ def in_rounds(
             if number > 0:
                 spent[name].append(taken)
     return spent
+
+
+def tell(what: str) -> None:
+    """Let who waits know what is measured now."""
+    print(f"measuring {what}", file=sys.stderr, flush=True)
 
 
 def middle(values: Sequence[float]) -> float:

@@ -77,6 +77,7 @@ def _middle(found: Sequence[Ranks]) -> Ranks:
 
 
 def _ranks(number: int, arch: Arch, shape: Shape, device: Device) -> Ranks:
+    measure.tell(f"{number} rank(s)")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

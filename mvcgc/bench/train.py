@@ -88,6 +88,7 @@ def run(archs: Sequence[Arch], shape: Shape, effort: Effort) -> measure.Report:
 
 def _measured(setting: Setting, place: Dist, effort: Effort, folder: Path) -> Result:
     device = place.device
+    measure.tell(f"{setting.stage}, {setting.arch.value}")
     batches = [clips.made_up(setting.shape, setting.views, seed, device) for seed in range(2)]
     ours, plain = OurStep(setting, place), PlainStep(setting.model(), setting.method, setting.optim, device)
 
