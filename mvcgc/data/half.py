@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float16, Float32
 
 _TO_HALF = np.float32(2.0**-112)
-"""Makes the exponent of a float32 that of a float16, ten bits of fraction further up."""
+"""Makes the exponent of a float32 that of a float16, whose bits then lie 13 further up."""
 
 _LARGEST = (np.float32(65504) * _TO_HALF).view(np.int32)
 
