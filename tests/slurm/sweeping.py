@@ -87,7 +87,9 @@ class Sweep:
     @property
     def stages(self) -> dict[str, StageFolder]:
         """The folders of its stages by id."""
-        found = [path.parent for path in (self.root / "stages").rglob("config.yaml")]
+        # Unlike rglob, it bears checkpoints' folders that go meanwhile.
+        walked = os.walk(self.root / "stages")
+        found = [Path(folder) for folder, _, files in walked if "config.yaml" in files]
         return {str(path.relative_to(self.root / "stages")): StageFolder(path) for path in sorted(found)}
 
     @property
