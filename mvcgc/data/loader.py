@@ -95,8 +95,9 @@ class Loader:
 def read(items: Sequence[Item]) -> Batch:
     """The batch of ``items``, read in this process. Raises UnreadableVideos."""
     clips = [item.clips for item in items]
-    arrays, first = items[0].format.empty(sum(clips)), [0, *accumulate(clips)]
-    found = [item.read(arrays, at) for item, at in zip(items, first, strict=False)]
+    arrays = items[0].format.empty(sum(clips))
+    firsts = accumulate(clips[:-1], initial=0)
+    found = [item.read(arrays, first) for item, first in zip(items, firsts, strict=True)]
     return _readable(collate(found, arrays), len(items))
 
 
