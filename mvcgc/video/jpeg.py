@@ -41,7 +41,8 @@ def store(source: Path, info: VideoInfo, folder: Path, method: FlowMethod) -> in
     with Reader(source, info) as reader:
         for start in range(0, info.frames, _CHUNK):
             frames = min(_CHUNK, info.frames - start)
-            (clip,) = reader.read([ClipRequest(start, frames, size=(info.height, info.width))], motion=False)
+            request = ClipRequest(start, frames, size=(info.height, info.width))
+            (clip,) = reader.read([request], motion=False, more=True)
             assert clip.planes is not None
             greys = to_grey(clip.planes[0])
             for index, (rgb, grey) in enumerate(zip(clip.rgb, greys, strict=True), start):

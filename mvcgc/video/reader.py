@@ -74,11 +74,13 @@ class Reader:
         requests: Sequence[ClipRequest],
         motion: bool,
         planes: Sequence[UInt8[np.ndarray, "3 T H W"] | None] | None = None,
+        more: bool = False,
     ) -> list[Clip]:
         """Read clips, sorted by start, in one pass over the file; one clip per request, in their order.
 
         ``planes`` are arrays to write the pictures into, one per request; where it has none, and the request
-        has a size, a new one is made.
+        has a size, a new one is made. With ``more``, the next read goes on where this one ends; without,
+        one that does decodes from the keyframe on again.
 
         Raises:
             VideoError: TOO_SHORT, NO_VECTORS, TRUNCATED or CORRUPT.
@@ -102,7 +104,8 @@ class Reader:
             for request, place in zip(requests, places, strict=True)
         ]
         distances = Distances()
-        position, stop = -1, max((request.stop for request in requests), default=0)
+        position = -1
+        stop = self._info.frames if more else max((request.stop for request in requests), default=0)
         while (position := self._next(parts, position + 1)) >= 0:
             shown = self._stream.at(position, stop)
             position = shown.index

@@ -117,6 +117,24 @@ def test_no_more_is_decoded_than_is_wanted(tmp_path: Path, monkeypatch: pytest.M
     assert sent[18] < sent[32]
 
 
+def test_reading_on_decodes_nothing_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make(tmp_path / "made.mp4", 3, -2, frames=40, size=(64, 80), codec="h264", bframes=3, gop=40)
+    info = probe(path)
+    sent = []
+    read_packet = References.read
+
+    def read(self: References, packet: VideoPacket) -> None:
+        sent.append(packet.pts)
+        read_packet(self, packet)
+
+    monkeypatch.setattr(References, "read", read)
+    with Reader(path, info) as reader:
+        for start in range(0, 40, 8):
+            reader.read([ClipRequest(start, 8, size=SIZE)], motion=False, more=True)
+    stamps = [stamp for stamp in sent if stamp is not None]
+    assert len(stamps) == len(set(stamps)) == 40
+
+
 def test_second_fields_belong_to_their_frames(tmp_path: Path) -> None:
     """Each may be a packet, the second's half a frame later than the first's, or of the same time."""
     path = make(tmp_path / "made.mp4", 3, -2, frames=12, size=(64, 80), codec="h264")
