@@ -23,6 +23,11 @@ from mvcgc.video.stream import FrameStream, Shown
 from mvcgc.video.vectors import Grid, fetch
 
 
+GROUP = 4
+"""Frames that are decoded before what is wanted of them is taken: each of the two drives the other out of the
+processor's caches. More frames would themselves not stay there."""
+
+
 class Reader:
     """Reads clips of one file, which stays open. Not to be shared between threads or processes.
 
@@ -104,17 +109,28 @@ class Reader:
             for request, place in zip(requests, places, strict=True)
         ]
         distances = Distances()
-        position = -1
+        position, decoded = -1, list[Shown]()
         stop = self._info.frames if more else max((request.stop for request in requests), default=0)
         while (position := self._next(parts, position + 1)) >= 0:
             shown = self._stream.at(position, stop)
             position = shown.index
-            # Once for all clips that show the frame; an estimator is each clip's own.
-            record = self._record(shown, distances) if stored else None
             for part in parts:
-                part.take(shown, record)
+                part.note(shown.picture.place)
+            decoded.append(shown)
+            if len(decoded) == GROUP:
+                self._take(decoded, parts, distances if stored else None)
+        self._take(decoded, parts, distances if stored else None)
         distances.settle()
         return [part.clip() for part in parts]
+
+    def _take(self, decoded: list[Shown], parts: Sequence["_Part"], distances: Distances | None) -> None:
+        """Give all parts what they need of the frames, and let go of these."""
+        # Once for all clips that show a frame; an estimator is each clip's own.
+        records = [None if distances is None else self._record(shown, distances) for shown in decoded]
+        for shown, record in zip(decoded, records, strict=True):
+            for part in parts:
+                part.take(shown, record)
+        decoded.clear()
 
     def _estimator(self, motion: bool) -> BlockMatcher | Recoder | None:
         """What finds the vectors of one clip; None where they are those of the file."""
@@ -178,6 +194,11 @@ class _Part:
         position = max(position, self._first)
         return position if position < self._settled else -1
 
+    def note(self, place: Place) -> None:
+        """Note that a frame is decoded: with an anchor behind its last frame the clip is complete."""
+        if place.anchor and self._stop - 1 <= place.index < self._settled:
+            self._settled = place.index + 1
+
     def take(self, shown: Shown, record: Record | None) -> None:
         """Take what this clip needs of a frame, whose vectors are ``record``."""
         index = shown.index
@@ -193,8 +214,6 @@ class _Part:
                 self._records[answered] = Record(place, raw)
         elif record is not None:
             self._records[index] = record
-            if index >= self._stop - 1 and record.place.anchor:
-                self._settled = index + 1
 
     def clip(self) -> Clip:
         """The finished clip."""
