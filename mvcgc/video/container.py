@@ -1,7 +1,8 @@
 """Opening files with libav: the options that exact decoding needs, and its errors turned into ours."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -20,8 +21,16 @@ else:
     VideoPacket = Packet  # generic for the type checker alone
 
 
-MOVIES = frozenset({".mp4", ".m4v", ".mov"})
-"""Suffixes of files whose header, if it lists the frames, tells how far H.264's are out of order."""
+GROUP = 4
+"""Packets that are read before they are decoded, and frames that are decoded before what is wanted of them is
+taken: each drives the code and data of the others out of the processor's caches. More would not stay there.
+"""
+
+MOVIE = "mp4"
+"""The demuxer of files whose header, if it lists the frames, tells how far H.264's are out of order."""
+
+DEMUXERS = {".avi": "avi", **dict.fromkeys((".mp4", ".m4v", ".mov"), MOVIE)}
+"""By suffix: told which one it is, libav need not try all that it has."""
 
 
 def open_video(
@@ -39,8 +48,9 @@ def open_video(
     Raises:
         VideoError: UNREADABLE or NO_VIDEO.
     """
-    known = codec == "h264" and path.suffix.lower() in MOVIES
-    container = _open(path, {"codec_whitelist": "none"} if known else {})
+    demuxer = DEMUXERS.get(path.suffix.lower()) if codec else None
+    known = codec == "h264" and demuxer == MOVIE
+    container = _open(path, {"codec_whitelist": "none"} if known else {}, demuxer)
     if known and not _lists_frames(container):
         container.close()
         container = _open(path, {})
@@ -61,22 +71,25 @@ def open_video(
     return container, stream
 
 
-def _open(path: Path, options: dict[str, str]) -> InputContainer:
+def _open(path: Path, options: dict[str, str], demuxer: str | None = None) -> InputContainer:
     try:
         # Absolute, since a colon in a relative path reads as a protocol; and no playlist reaches the network.
         return av.open(
             path.absolute(),
             mode="r",
+            format=demuxer,
             metadata_errors="replace",
             container_options={"protocol_whitelist": "file", **options},
         )
     except (av.error.FFmpegError, OSError, ValueError) as error:
+        if demuxer is not None:  # the file may be misnamed
+            return _open(path, options)
         raise VideoError(path, Reason.UNREADABLE, f"cannot be opened: {reason_of(error)}") from error
 
 
 def _lists_frames(container: InputContainer) -> bool:
     """Whether the header lists the frames with their time stamps (a fragmented file's does not)."""
-    return container.format.name.startswith("mov,") and all(s.frames for s in container.streams.video)
+    return container.format.name == MOVIE and all(s.frames for s in container.streams.video)
 
 
 @contextmanager
@@ -87,6 +100,22 @@ def demuxing(container: InputContainer, stream: VideoStream) -> Iterator[Iterato
         yield packets
     finally:
         packets.close()
+
+
+def ahead(packets: Iterable[VideoPacket]) -> Iterator[VideoPacket]:
+    """The same packets, read `GROUP` at a time; all before an error, then the error."""
+    reading, error = iter(packets), None
+    while error is None:
+        group: list[VideoPacket] = []
+        try:
+            group.extend(islice(reading, GROUP))
+        except (av.error.FFmpegError, OSError) as broken:
+            error = broken
+        yield from group
+        if len(group) < GROUP:
+            break
+    if error is not None:
+        raise error
 
 
 @contextmanager

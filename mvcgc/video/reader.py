@@ -11,6 +11,7 @@ from jaxtyping import UInt8
 from mvcgc.video.blocks import BlockMatcher
 from mvcgc.video.clip import Clip, ClipRequest
 from mvcgc.video.colour import Matrix
+from mvcgc.video.container import GROUP
 from mvcgc.video.coviar import Recoder
 from mvcgc.video.distances import Distances
 from mvcgc.video.errors import Reason, VideoError
@@ -21,11 +22,6 @@ from mvcgc.video.references import Place
 from mvcgc.video.rotate import coded_box, upright
 from mvcgc.video.stream import FrameStream, Shown
 from mvcgc.video.vectors import Grid, fetch
-
-
-GROUP = 4
-"""Frames that are decoded before what is wanted of them is taken: each of the two drives the other out of the
-processor's caches. More frames would themselves not stay there."""
 
 
 class Reader:

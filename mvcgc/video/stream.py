@@ -11,7 +11,7 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from mvcgc.video.container import VideoPacket, decoding, demuxing, open_video
+from mvcgc.video.container import VideoPacket, ahead, decoding, demuxing, open_video
 from mvcgc.video.errors import Reason, VideoError
 from mvcgc.video.info import Clock, VideoInfo
 from mvcgc.video.references import VOID, Picture, References
@@ -96,19 +96,14 @@ class FrameStream:
         Raises:
             VideoError: TRUNCATED if the stream ends before it; CORRUPT if it does not decode as it did.
         """
-        slot = bisect_right(self._info.keyframes, index) - 1
-        keyframe = self._info.keyframes[slot] if slot >= 0 else 0
-        goes_on = stop == self._stop
-        if index < self._next or keyframe > self._next or (self._drained and not goes_on):
-            self._seek(slot)
-        self._aim(index, stop)
+        if index != self._next or stop != self._stop:
+            self._go(index, stop)
         try:
             shown = self._run_to(index)
             if shown is None and self._drained:
                 # No anchor was decoded before the last frame: in such a file, decode on.
-                self._drains = False
-                self._seek(slot)
-                self._aim(index, stop)
+                self._drains, self._next = False, sys.maxsize
+                self._go(index, stop)
                 shown = self._run_to(index)
             if shown is None:
                 seen = f"ends after frame {self._next - 1}; the probe saw frame {index}"
@@ -118,10 +113,14 @@ class FrameStream:
             raise
         return shown
 
-    def _aim(self, index: int, stop: int) -> None:
-        """The next frame to show is ``index``: frames before it may be skipped, and all before ``stop`` are
-        sent to the decoder before it gives away what it holds.
+    def _go(self, index: int, stop: int) -> None:
+        """Seek if that is the nearer way to ``index``. Frames before it may be skipped, and all before
+        ``stop`` are sent to the decoder before it gives away what it holds.
         """
+        slot = bisect_right(self._info.keyframes, index) - 1
+        keyframe = self._info.keyframes[slot] if slot >= 0 else 0
+        if index < self._next or keyframe > self._next or (self._drained and stop != self._stop):
+            self._seek(slot)
         self._aimed_at = sys.maxsize if self._skips_all else index
         if self._skips:
             skippable = self._aimed_at - MARGIN[self._info.clock] - NEAR
@@ -172,7 +171,7 @@ class FrameStream:
         context.skip_frame, skipping = "DEFAULT", False
         keyframe_pts, started = None, self._next == 0
         with decoding(self._path), demuxing(container, stream) as packets:
-            for packet in packets:
+            for packet in ahead(packets):
                 if keyframe_pts is None:
                     keyframe_pts = packet.pts
                 stamp = self._stamp(packet)
