@@ -116,9 +116,9 @@ def colour(jobs: Sequence[Job]) -> list[dict[str, float]]:
         spent: defaultdict[str, list[float]] = defaultdict(list)
         for _ in range(ROUNDS):
             with _timed(spent["planes"]):
-                converter = picture.Converter(0, None, (SIZE, SIZE))
+                converter = picture.Converter(0, None, planes)
                 for number, frame in enumerate(frames):
-                    converter.convert(frame, planes[:, number])
+                    converter.convert(frame, number)
             with _timed(spent["libswscale's RGB"]):
                 scaler = av.video.reformatter.VideoReformatter()
                 for frame in frames:

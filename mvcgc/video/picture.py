@@ -39,15 +39,19 @@ class Converter:
     Keeps the scaler, whose set-up costs as much as ten pictures, and the cropper, which copies nothing.
     """
 
-    def __init__(self, rotation: int, crop: Box | None, size: tuple[int, int]) -> None:
-        """``crop`` is in the decoded picture's own pixels, ``size`` (height, width) is after the rotation."""
-        self._turns, self._crop = rotation // 90, crop
-        self._size = size if rotation % 180 == 0 else size[::-1]
+    def __init__(self, rotation: int, crop: Box | None, planes: UInt8[np.ndarray, "3 T H W"]) -> None:
+        """``crop`` is in the decoded picture's own pixels. ``planes``, in C order and of the size after the
+        rotation, is where the pictures go.
+        """
+        self._turns, self._crop, self._planes = rotation // 90, crop, planes
+        height, width = planes.shape[2:]
+        self._size = (height, width) if rotation % 180 == 0 else (width, height)
+        self._bytes = [memoryview(plane).cast("B") for plane in planes]
         self._scaler = VideoReformatter()
         self._cropper: Graph | None = None
 
-    def convert(self, frame: VideoFrame, out: UInt8[np.ndarray, "3 H W"]) -> Matrix:
-        """Write the planes into ``out``; which matrix leads from there to RGB."""
+    def convert(self, frame: VideoFrame, number: int) -> Matrix:
+        """Write the planes of picture ``number``; which matrix leads from there to RGB."""
         matrix, colorspace = _TARGETS.get(frame.colorspace, _BT601)
         if self._crop is not None:
             if self._cropper is None:
@@ -66,11 +70,14 @@ class Converter:
             interpolation=_EXACT,
             dst_color_range=_LIMITED,
             threads=1,
-        )
-        for number, plane in enumerate(scaled.planes):
-            picture = _view(plane, (height, width))
-            # rot90 turns counterclockwise, and takes its time also where there is nothing to turn.
-            out[number] = np.rot90(picture, -self._turns) if self._turns else picture
+        ).planes
+        if self._turns or scaled[0].line_size != width:
+            for plane, out in zip(scaled, self._planes, strict=True):
+                out[number] = np.rot90(_view(plane, self._size), -self._turns)
+        else:  # row follows row as in ``out``, and bytes take half the time of arrays
+            start, stop = number * height * width, (number + 1) * height * width
+            for plane, out in zip(scaled, self._bytes, strict=True):
+                out[start:stop] = plane  # type: ignore[assignment]  # a buffer
         return matrix
 
 

@@ -79,9 +79,9 @@ class Reader:
     ) -> list[Clip]:
         """Read clips, sorted by start, in one pass over the file; one clip per request, in their order.
 
-        ``planes`` are arrays to write the pictures into, one per request; where it has none, and the request
-        has a size, a new one is made. With ``more``, the next read goes on where this one ends; without,
-        one that does decodes from the keyframe on again.
+        ``planes`` are arrays in C order to write the pictures into, one per request; where it has none, and
+        the request has a size, a new one is made. With ``more``, the next read goes on where this one ends;
+        without, one that does decodes from the keyframe on again.
 
         Raises:
             VideoError: TOO_SHORT, NO_VECTORS, TRUNCATED or CORRUPT.
@@ -178,9 +178,9 @@ class _Part:
                 box.check_within(info.height, info.width)
                 whole = (box.height, box.width) == (info.height, info.width)
                 box = None if whole else coded_box(box, info.rotation, info.height, info.width)
-            self._converter = Converter(info.rotation, box, request.size)
-            if planes is None:
+            if self._planes is None:
                 self._planes = np.empty((3, request.frames, *request.size), np.uint8)
+            self._converter = Converter(info.rotation, box, self._planes)
 
     def needs(self, position: int) -> int:
         """The first frame from ``position`` on that this clip still needs, -1 if it is complete.
@@ -201,8 +201,7 @@ class _Part:
         if not self._first <= index < self._settled:
             return
         if self._planes is not None and self._start <= index < self._stop:
-            out = self._planes[:, index - self._start]
-            self._matrix = self._converter.convert(shown.picture.frame, out)
+            self._matrix = self._converter.convert(shown.picture.frame, index - self._start)
         if self._estimator is not None:
             # An estimator's reference is always the picture before.
             for answered, raw in self._estimator.push(shown.picture.frame, index, index == self._stop - 1):

@@ -1,6 +1,7 @@
 """Broken, empty and foreign files: the right reason, one line that names the file, never a crash."""
 
 import pickle
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -9,6 +10,7 @@ import pytest
 from video_made import linear_planes, make
 
 from mvcgc.video import ClipRequest, Reader, Reason, VideoError, VideoInfo, probe
+from mvcgc.video.container import ahead
 
 
 def refused(path: Path, reason: Reason) -> VideoError:
@@ -44,6 +46,38 @@ def test_a_name_with_a_colon_is_no_protocol(tmp_path: Path, monkeypatch: pytest.
     make(tmp_path / "http:made.avi", 1, 1, frames=3)
     monkeypatch.chdir(tmp_path)
     assert probe("http:made.avi").frames == 3
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "codec"),
+    [(".avi", ".mp4", "mpeg4"), (".mp4", ".avi", "h264"), (".mkv", ".mov", "h264")],
+)
+def test_a_file_under_another_kinds_name(tmp_path: Path, right: str, wrong: str, codec: str) -> None:
+    made = make(tmp_path / f"made{right}", 2, 1, codec=codec)
+    misnamed = tmp_path / f"misnamed{wrong}"
+    misnamed.write_bytes(made.read_bytes())
+    info, request = probe(made), ClipRequest(5, 8, size=(64, 64))
+    assert probe(misnamed) == info
+    clips = []
+    for path in (made, misnamed):
+        with Reader(path, info) as reader:
+            clips += reader.read([request], motion=True)
+    assert np.array_equal(clips[0].planes, clips[1].planes)
+    assert np.array_equal(clips[0].mv, clips[1].mv)
+
+
+@pytest.mark.parametrize("sound", range(7))
+def test_what_is_read_ahead_before_an_error_is_not_lost(sound: int) -> None:
+    def breaking() -> Iterator[int]:
+        yield from range(sound)
+        raise OSError("broken")
+
+    seen = []
+    with pytest.raises(OSError, match="broken"):
+        for packet in ahead(breaking()):
+            seen.append(packet)  # noqa: PERF402  # the error must not cost what came before
+    assert seen == list(range(sound))
+    assert list(ahead(iter(range(sound)))) == list(range(sound))
 
 
 def test_sound_without_pictures(tmp_path: Path) -> None:

@@ -72,8 +72,9 @@ def test_other_pixel_formats_are_cropped_alike(name: str) -> None:
 
 
 def converted(frame: av.VideoFrame) -> tuple[np.ndarray, Matrix]:
-    out = np.empty((3, 40, 64), np.uint8)
-    return out, Converter(0, Box(20, 32, 40, 64), (40, 64)).convert(frame, out)
+    planes = np.empty((3, 1, 40, 64), np.uint8)
+    matrix = Converter(0, Box(20, 32, 40, 64), planes).convert(frame, 0)
+    return planes[:, 0], matrix
 
 
 @pytest.mark.parametrize(
