@@ -77,7 +77,7 @@ class Converter:
         else:  # row follows row as in ``out``, and bytes take half the time of arrays
             start, stop = number * height * width, (number + 1) * height * width
             for plane, out in zip(scaled, self._bytes, strict=True):
-                out[start:stop] = plane  # type: ignore[assignment]  # a buffer
+                out[start:stop] = plane
         return matrix
 
 
