@@ -6,6 +6,7 @@ not match the nearest reference, older ones are tried, and taken if they match m
 less than a pixel are left alone: there the distance hardly matters.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from jaxtyping import Float32, Int32, Int64, UInt8, UInt16
 
 from mvcgc.video.field import INSIDE
 from mvcgc.video.references import KEPT, Picture
-from mvcgc.video.vectors import DISTANCE, Raw
+from mvcgc.video.vectors import DISTANCE, Raw, Vectors, exported, words
 
 MISMATCH = 4.0
 """Mean absolute difference in grey levels from which the nearest reference is doubted."""
@@ -79,12 +80,12 @@ class _Waiting(NamedTuple):
     """A frame whose distances are assumed and still to be checked.
 
     Attributes:
-        raw: its vectors.
-        numbers: of its picture, and of those that it may refer to, nearest first.
+        frame: its number among those that wait for `Distances.settle`.
+        pictures: the numbers of its picture, and of those that it may refer to, nearest first.
     """
 
-    raw: Raw
-    numbers: list[int]
+    frame: int
+    pictures: list[int]
 
 
 @dataclass(frozen=True)
@@ -130,63 +131,80 @@ class _Samples:
 
 
 class Distances:
-    """Writes the distance of every past reference into the vectors of frame after frame."""
+    """Gathers the vectors of frame after frame, and writes the distance of every past reference into them."""
 
     def __init__(self) -> None:
+        self._exported: list[bytes] = []
+        self._nearest: list[int] = []
         self._waiting: list[_Waiting] = []
         self._pictures: _Pictures | None = None
+        self._settled: list[Vectors] = []
+        self._frames = 0
 
-    def measure(self, raw: Raw, picture: Picture, older: tuple[Picture, ...]) -> None:
-        """Write the distances into ``raw``, in place, now or at the latest in `settle`; 0 where no reference
-        is known.
+    def add(self, picture: Picture, older: tuple[Picture, ...]) -> int:
+        """Take a frame's vectors; its number among those that were taken.
 
         ``older`` are the references that ``picture`` can have before it, nearest first; more than one only if
         the codec knows more than one.
         """
-        raw[DISTANCE] = picture.place.index - older[0].place.index if older else 0
-        if len(older) < 2 or not raw.shape[1] or not picture.eight_bits:
-            return
-        numbers = self._pictures.add((picture, *older)) if self._pictures else None
-        if numbers is None:
-            self.settle()
-            self._pictures = _Pictures(picture)
-            numbers = self._pictures.add((picture, *older))
-        if numbers is not None:
-            self._waiting.append(_Waiting(raw, numbers))
+        vectors = exported(picture.frame)
+        if len(older) > 1 and vectors and picture.eight_bits:
+            numbers = self._pictures.add((picture, *older)) if self._pictures else None
+            if numbers is None:
+                self._settle()
+                self._pictures = _Pictures(picture)
+                numbers = self._pictures.add((picture, *older))
+            if numbers is not None:
+                self._waiting.append(_Waiting(len(self._exported), numbers))
+        self._exported.append(vectors)
+        self._nearest.append(picture.place.index - older[0].place.index if older else 0)
+        self._frames += 1
+        return self._frames - 1
 
-    def settle(self) -> None:
-        """Check the distances of all frames so far."""
-        frames, self._waiting = self._waiting, []
-        pictures = self._pictures
-        if not frames or pictures is None:
-            return
-        raw = np.concatenate([f.raw for f in frames], axis=1)
-        counts = [f.raw.shape[1] for f in frames]
-        moving = (raw[0] < 0) & (np.maximum(np.abs(raw[6]), np.abs(raw[7])) >= _scale(raw))
-        blocks = np.flatnonzero(moving)
-        frame = np.repeat(np.arange(len(frames)), counts).take(blocks)
-        # A frame with fewer references has its nearest again, than which that cannot be better.
-        most = max(len(f.numbers) for f in frames)
-        number = np.array([f.numbers + f.numbers[1:2] * (most - len(f.numbers)) for f in frames], np.int32)
-        index, first, brightness = pictures.index()[number], pictures.first(number), pictures.brightness
-        moved = raw.take(blocks, axis=1, mode=INSIDE)
-        here, there = _samples(moved, pictures, first[:, 0].take(frame))
-        offset, back = first - first[:, :1], index[:, :1] - index
-        own = here.of(brightness)
-        nearest = _difference(own, there.moved(offset[:, 1].take(frame)).of(brightness))
-        doubted = np.flatnonzero(nearest >= MISMATCH)
-        blocks, frame, there = blocks.take(doubted), frame.take(doubted), there.some(doubted)
-        own, least = own.take(doubted, axis=1, mode=INSIDE), nearest.take(doubted) * BETTER - 1
-        distance = raw[DISTANCE]
-        for rank in range(2, most):
-            difference = _difference(own, there.moved(offset[:, rank].take(frame)).of(brightness))
-            better = difference < least
-            distance[blocks[better]] = back[:, rank].take(frame[better])
-            least = np.minimum(least, difference)
-        start = 0
-        for waiting, count in zip(frames, counts, strict=True):
-            waiting.raw[DISTANCE] = distance[start : start + count]
-            start += count
+    def vectors(self) -> Vectors:
+        """Those of all frames; the distance of what has no known reference is 0."""
+        self._settle()
+        if len(self._settled) == 1:
+            return self._settled[0]
+        counts = [count for some in self._settled for count in some.counts]
+        return Vectors(np.concatenate([some.raw for some in self._settled], axis=1), counts)
+
+    def _settle(self) -> None:
+        """Write the distances of the frames so far, checked where pictures wait for that."""
+        vectors = words(self._exported)
+        vectors.raw[DISTANCE] = np.repeat(np.array(self._nearest, np.int32), vectors.counts)
+        if self._pictures and self._waiting:
+            _check(vectors, self._waiting, self._pictures)
+        self._settled.append(vectors)
+        self._exported, self._nearest, self._waiting = [], [], []
+
+
+def _check(vectors: Vectors, waiting: Sequence[_Waiting], pictures: _Pictures) -> None:
+    """Change, in place, the distances that the pictures contradict."""
+    raw = vectors.raw
+    slots = np.full(len(vectors.counts), -1, np.int32)
+    slots[[frame for frame, _ in waiting]] = np.arange(len(waiting))
+    frame = np.repeat(slots, vectors.counts)
+    moving = (raw[0] < 0) & (frame >= 0) & (np.maximum(np.abs(raw[6]), np.abs(raw[7])) >= _scale(raw))
+    blocks = np.flatnonzero(moving)
+    frame = frame.take(blocks)
+    # A frame with fewer references has its nearest again, than which that cannot be better.
+    most = max(len(numbers) for _, numbers in waiting)
+    number = np.array([of + of[1:2] * (most - len(of)) for _, of in waiting], np.int32)
+    index, first, brightness = pictures.index()[number], pictures.first(number), pictures.brightness
+    moved = raw.take(blocks, axis=1, mode=INSIDE)
+    here, there = _samples(moved, pictures, first[:, 0].take(frame))
+    offset, back = first - first[:, :1], index[:, :1] - index
+    own = here.of(brightness)
+    nearest = _difference(own, there.moved(offset[:, 1].take(frame)).of(brightness))
+    doubted = np.flatnonzero(nearest >= MISMATCH)
+    blocks, frame, there = blocks.take(doubted), frame.take(doubted), there.some(doubted)
+    own, least = own.take(doubted, axis=1, mode=INSIDE), nearest.take(doubted) * BETTER - 1
+    for rank in range(2, most):
+        difference = _difference(own, there.moved(offset[:, rank].take(frame)).of(brightness))
+        better = difference < least
+        raw[DISTANCE, blocks[better]] = back[:, rank].take(frame[better])
+        least = np.minimum(least, difference)
 
 
 def _scale(raw: Raw) -> Int32[np.ndarray, " n"]:

@@ -24,7 +24,7 @@ from jaxtyping import Float32, Int32
 
 from mvcgc.video.field import MotionField
 from mvcgc.video.references import VOID, Place, may_refer
-from mvcgc.video.vectors import NO_VECTORS, Blocks, Grid, Raw
+from mvcgc.video.vectors import Blocks, Grid, Vectors
 
 
 class Record(NamedTuple):
@@ -32,11 +32,11 @@ class Record(NamedTuple):
 
     Attributes:
         place: where the frame stands among the references.
-        raw: its vectors with their distances; None for a frame that borrows the next anchor's.
+        number: of the frame among those whose vectors are at hand; None if it borrows the next anchor's.
     """
 
     place: Place
-    raw: Raw | None
+    number: int | None
 
 
 def borrows(codec: str, place: Place) -> bool:
@@ -44,12 +44,13 @@ def borrows(codec: str, place: Place) -> bool:
     return codec in VOID and not place.anchor
 
 
-def assemble(grid: Grid, frames: range, records: Mapping[int, Record]) -> MotionField:
-    """Motion of consecutive ``frames``; with ``records`` up to the anchor after the last."""
+def assemble(grid: Grid, frames: range, records: Mapping[int, Record], vectors: Vectors) -> MotionField:
+    """Motion of consecutive ``frames``; with ``records`` up to the anchor after the last, whose ``vectors``
+    know their distances.
+    """
     # In decode order, so that a B-frame's future reference, if it is a B-frame itself, comes before it.
-    kept = sorted((r.place.order, index, r.raw) for index, r in records.items() if r.raw is not None)
-    # An empty frame at the end stands for what is unknown.
-    blocks = grid.raster([*(raw for _, _, raw in kept), NO_VECTORS])
+    kept = sorted((r.place.order, index, r.number) for index, r in records.items() if r.number is not None)
+    blocks = grid.raster(vectors, [number for _, _, number in kept])
     slots = {index: slot for slot, (_, index, _) in enumerate(kept)}
     places = [records[index].place for index in sorted(records)]
     motion, distance = _fill_from_future(blocks, _futures(places, slots))
@@ -70,7 +71,7 @@ class _Future(NamedTuple):
 
 
 def _next_anchor(index: int, places: Sequence[Place], slots: Mapping[int, int]) -> int:
-    """The slot of the anchor after frame ``index``; -1, the empty frame's, if there is none."""
+    """The slot of the anchor after frame ``index``; -1, that of the unknown, if there is none."""
     return next((slots[place.index] for place in places if place.index > index and place.anchor), -1)
 
 

@@ -21,7 +21,7 @@ from mvcgc.video.picture import Converter
 from mvcgc.video.references import Place
 from mvcgc.video.rotate import coded_box, upright
 from mvcgc.video.stream import FrameStream, Shown
-from mvcgc.video.vectors import Grid, fetch
+from mvcgc.video.vectors import Grid, Raw, Vectors
 
 
 class Reader:
@@ -116,8 +116,8 @@ class Reader:
             if len(decoded) == GROUP:
                 self._take(decoded, parts, distances if stored else None)
         self._take(decoded, parts, distances if stored else None)
-        distances.settle()
-        return [part.clip() for part in parts]
+        vectors = distances.vectors()
+        return [part.clip(vectors) for part in parts]
 
     def _take(self, decoded: list[Shown], parts: Sequence["_Part"], distances: Distances | None) -> None:
         """Give all parts what they need of the frames, and let go of these."""
@@ -138,9 +138,7 @@ class Reader:
         place = shown.picture.place
         if borrows(self._info.codec, place):
             return Record(place, None)
-        raw = fetch(shown.picture.frame)
-        distances.measure(raw, shown.picture, shown.older)
-        return Record(place, raw)
+        return Record(place, distances.add(shown.picture, shown.older))
 
     def _next(self, parts: list["_Part"], position: int) -> int:
         """The next frame from ``position`` on that some clip needs, -1 if there is none."""
@@ -168,7 +166,7 @@ class _Part:
         self._start, self._stop = request.start, request.stop
         self._info, self._motion = info, motion
         self._records: dict[int, Record] = {}
-        self._estimator = estimator
+        self._estimator, self._estimated = estimator, list[Raw]()
         self._first = estimator.first(request.start) if estimator else request.start
         self._settled = request.stop if not motion or estimator else info.frames
         self._planes, self._matrix = planes, Matrix.BT601
@@ -206,14 +204,17 @@ class _Part:
             # An estimator's reference is always the picture before.
             for answered, raw in self._estimator.push(shown.picture.frame, index, index == self._stop - 1):
                 place = Place(answered, 0, anchor=True, reference=True)
-                self._records[answered] = Record(place, raw)
+                self._records[answered] = Record(place, len(self._estimated))
+                self._estimated.append(raw)
         elif record is not None:
             self._records[index] = record
 
-    def clip(self) -> Clip:
-        """The finished clip."""
+    def clip(self, vectors: Vectors) -> Clip:
+        """The finished clip; ``vectors`` are those of the frames of its records, unless it estimates them."""
         if not self._motion:
             return Clip(self._planes, None, self._matrix)
         info = self._info
-        field = assemble(Grid(*info.coded), range(self._start, self._stop), self._records)
+        if self._estimator is not None:
+            vectors = Vectors.of(self._estimated)
+        field = assemble(Grid(*info.coded), range(self._start, self._stop), self._records, vectors)
         return Clip(self._planes, upright(field, info.rotation, info.height, info.width), self._matrix)
