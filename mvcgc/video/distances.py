@@ -149,7 +149,8 @@ class Distances:
         """
         vectors = exported(picture.frame)
         if len(older) > 1 and vectors and picture.eight_bits:
-            numbers = self._pictures.add((picture, *older)) if self._pictures else None
+            self._pictures = self._pictures or _Pictures(picture)
+            numbers = self._pictures.add((picture, *older))
             if numbers is None:
                 self._settle()
                 self._pictures = _Pictures(picture)

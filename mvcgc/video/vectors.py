@@ -77,22 +77,23 @@ def _side_data(frame: VideoFrame) -> MotionVectors | None:
 
 @dataclass(frozen=True)
 class Blocks:
-    """The blocks of N frames on the grid. Block 0 is that of all cells that no block covers.
+    """The blocks of N frames on the grid, the last of which stands for one of which nothing is known. Block 0
+    is that of all cells that no block covers.
 
     Attributes:
         motion: float32 [n, 2]: (dx, dy) of the content over the whole distance, in pixels: from the block's
             past reference to the frame, or from the frame to the block's future reference.
         distance: int32 [n]: frames from the past reference to the frame; 0 for block 0.
-        past: int64 [N + 1, h, w]: which block with a known past reference covers each cell; `motion` writes
-            into it what B-frames borrow. The last is that of a frame of which nothing is known.
-        ahead: int64 [N + 1]: which of the F fields of ``future`` is the frame's; -1 where it has none.
+        past: int64 [N, h, w]: which block with a known past reference covers each cell; `motion` writes into
+            it what B-frames borrow.
+        ahead: int64 [N]: which of the F fields of ``future`` is the frame's; -1 where it has none.
         future: int64 [F, h, w]: which block with a future reference covers each cell.
     """
 
     motion: Float32[np.ndarray, "n 2"]
     distance: Int32[np.ndarray, " n"]
-    past: Int64[np.ndarray, "N+1 h w"]
-    ahead: Int64[np.ndarray, " N+1"]
+    past: Int64[np.ndarray, "N h w"]
+    ahead: Int64[np.ndarray, " N"]
     future: Int64[np.ndarray, "F h w"]
 
 
