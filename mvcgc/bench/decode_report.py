@@ -6,7 +6,7 @@ from typing import Any
 
 from mvcgc.bench.measure import Machine, Report, table
 
-RGB_ALONE = frozenset({"ours rgb", "decord", "OpenCV", "torchcodec"})
+RGB_ALONE = frozenset({"ours rgb", "decord", "OpenCV", "OpenCV averaging", "torchcodec"})
 MOTION_ALONE = frozenset({"ours mv", "TV-L1", "TV-L1 at 128", "DIS", "DIS at 128"})
 
 

@@ -146,11 +146,12 @@ def decord() -> Read:
     return read
 
 
-def opencv() -> Read:
-    """RGB alone."""
+def opencv(averaging: bool = False) -> Read:
+    """RGB alone; scaled from four pixels each, as by default, or by ``averaging`` over the source's area."""
     os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "threads;1"
     cv2 = import_module("cv2")
     cv2.setNumThreads(1)
+    how = cv2.INTER_AREA if averaging else cv2.INTER_LINEAR
 
     def read(at: At) -> object:
         path, start = at.path, at.start
@@ -160,7 +161,7 @@ def opencv() -> Read:
         for _ in range(FRAMES):
             there, picture = capture.read()
             if there:
-                picture = cv2.resize(picture, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)
+                picture = cv2.resize(picture, (SIZE, SIZE), interpolation=how)
                 pictures.append(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
         capture.release()
         return np.stack(pictures)
@@ -234,6 +235,7 @@ WAYS: dict[str, tuple[str, Callable[[], Read]]] = {
     "mv-extractor": ("motion-vector-extractor", mvextractor),
     "decord": ("decord", decord),
     "OpenCV": ("opencv-contrib-python-headless", opencv),
+    "OpenCV averaging": ("opencv-contrib-python-headless", lambda: opencv(averaging=True)),
     "torchcodec": ("torchcodec", torchcodec),
     "TV-L1": ("opencv-contrib-python-headless", lambda: flow("tvl1", None)),
     "TV-L1 at 128": ("opencv-contrib-python-headless", lambda: flow("tvl1", SIZE)),

@@ -23,11 +23,14 @@ else:
 
 GROUP = 4
 """Packets that are read before they are decoded, and frames that are decoded before what is wanted of them is
-taken: each drives the code and data of the others out of the processor's caches. More would not stay there.
+taken: each drives the code and data of the others out of the processor's caches. More of them gain nothing,
+and their pictures are held as long.
 """
 
 MOVIE = "mp4"
-"""The demuxer of files whose header, if it lists the frames, tells how far H.264's are out of order."""
+"""The demuxer of files whose header, if it lists the frames, tells how far H.264's are out of order. It bears
+this name where it was asked for, all its names where libav found out.
+"""
 
 DEMUXERS = {".avi": "avi", **dict.fromkeys((".mp4", ".m4v", ".mov"), MOVIE)}
 """By suffix: told which one it is, libav need not try all that it has."""
@@ -104,18 +107,19 @@ def demuxing(container: InputContainer, stream: VideoStream) -> Iterator[Iterato
 
 def ahead(packets: Iterable[VideoPacket]) -> Iterator[VideoPacket]:
     """The same packets, read `GROUP` at a time; all before an error, then the error."""
-    reading, error = iter(packets), None
-    while error is None:
+    reading = iter(packets)
+    while True:
         group: list[VideoPacket] = []
+        error: Exception | None = None
         try:
             group.extend(islice(reading, GROUP))
-        except (av.error.FFmpegError, OSError) as broken:
+        except Exception as broken:  # noqa: BLE001  # it is raised below
             error = broken
         yield from group
+        if error is not None:
+            raise error
         if len(group) < GROUP:
-            break
-    if error is not None:
-        raise error
+            return
 
 
 @contextmanager

@@ -80,7 +80,7 @@ class _Waiting(NamedTuple):
     """A frame whose distances are assumed and still to be checked.
 
     Attributes:
-        frame: its number among those that wait for `Distances.settle`.
+        frame: its number among those since distances were settled last.
         pictures: the numbers of its picture, and of those that it may refer to, nearest first.
     """
 
@@ -139,7 +139,7 @@ class Distances:
         self._waiting: list[_Waiting] = []
         self._pictures: _Pictures | None = None
         self._settled: list[Vectors] = []
-        self._frames = 0
+        self._before = 0
 
     def add(self, picture: Picture, older: tuple[Picture, ...]) -> int:
         """Take a frame's vectors; its number among those that were taken.
@@ -159,8 +159,7 @@ class Distances:
                 self._waiting.append(_Waiting(len(self._exported), numbers))
         self._exported.append(vectors)
         self._nearest.append(picture.place.index - older[0].place.index if older else 0)
-        self._frames += 1
-        return self._frames - 1
+        return self._before + len(self._exported) - 1
 
     def vectors(self) -> Vectors:
         """Those of all frames; the distance of what has no known reference is 0."""
@@ -177,6 +176,7 @@ class Distances:
         if self._pictures and self._waiting:
             _check(vectors, self._waiting, self._pictures)
         self._settled.append(vectors)
+        self._before += len(self._exported)
         self._exported, self._nearest, self._waiting = [], [], []
 
 

@@ -79,14 +79,14 @@ class Reader:
     ) -> list[Clip]:
         """Read clips, sorted by start, in one pass over the file; one clip per request, in their order.
 
-        ``planes`` are arrays in C order to write the pictures into, one per request; where it has none, and
-        the request has a size, a new one is made. With ``more``, the next read goes on where this one ends;
-        without, one that does decodes from the keyframe on again.
+        ``planes`` are arrays to write the pictures into, one per request, each plane in C order; where it has
+        none, and the request has a size, a new one is made. With ``more``, the next read goes on where this
+        one ends; without, one that does decodes from the keyframe on again.
 
         Raises:
             VideoError: TOO_SHORT, NO_VECTORS, TRUNCATED or CORRUPT.
-            ValueError: the requests are not sorted, ask for pictures of a reader without, or a crop lies
-                outside the picture.
+            ValueError: the requests are not sorted, ask for pictures of a reader without, a crop lies outside
+                the picture, or planes are not as its request asks for.
         """
         if any(a.start > b.start for a, b in pairwise(requests)):
             raise ValueError("requests are sorted by start")
@@ -176,9 +176,12 @@ class _Part:
                 box.check_within(info.height, info.width)
                 whole = (box.height, box.width) == (info.height, info.width)
                 box = None if whole else coded_box(box, info.rotation, info.height, info.width)
-            if self._planes is None:
-                self._planes = np.empty((3, request.frames, *request.size), np.uint8)
-            self._converter = Converter(info.rotation, box, self._planes)
+            shape = (3, request.frames, *request.size)
+            if planes is None:
+                self._planes = planes = np.empty(shape, np.uint8)
+            if planes.shape != shape or planes.dtype != np.uint8 or not planes[0].flags.c_contiguous:
+                raise ValueError(f"planes for {request} are uint8 {shape}, each in C order")
+            self._converter = Converter(info.rotation, box, planes)
 
     def needs(self, position: int) -> int:
         """The first frame from ``position`` on that this clip still needs, -1 if it is complete.

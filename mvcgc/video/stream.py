@@ -101,7 +101,7 @@ class FrameStream:
         try:
             shown = self._run_to(index)
             if shown is None and self._drained:
-                # No anchor was decoded before the last frame: in such a file, decode on.
+                # No anchor was decoded before the last frame: in such a file, seek again and decode on.
                 self._drains, self._next = False, sys.maxsize
                 self._go(index, stop)
                 shown = self._run_to(index)

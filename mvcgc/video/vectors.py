@@ -117,6 +117,7 @@ class Grid:
         one counts.
         """
         first, stop = min(frames, default=0), max(frames, default=-1) + 1
+        assert stop - first == len(frames), frames
         before = sum(vectors.counts[:first])
         counts = vectors.counts[first:stop]
         raw = vectors.raw[:, before : before + sum(counts)]

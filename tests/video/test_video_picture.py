@@ -210,3 +210,31 @@ def test_frames_of_other_tests_are_pictures(tmp_path: Path) -> None:
     path = make(tmp_path / "made.avi", 3, -2, frames=3)
     for frame, picture in zip(linear(path, (144, 176)), moving(3, 3, -2), strict=True):
         assert np.abs(to_rgb(planes_of(frame), Matrix.BT601).astype(int) - picture).mean() < 12
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        np.empty((3, 4, 32, 48), np.uint8),
+        np.empty((3, 3, 64, 64), np.uint8),
+        np.empty((3, 4, 64, 80), np.uint8)[..., :64],
+        np.empty((4, 64, 64, 3), np.uint8).transpose(3, 0, 1, 2),
+    ],
+    ids=["size", "frames", "padded", "channels last"],
+)
+def test_planes_that_do_not_fit_are_refused(tmp_path: Path, given: np.ndarray) -> None:
+    path = make(tmp_path / "made.avi", 3, -2, frames=8)
+    with Reader(path, probe(path)) as reader, pytest.raises(ValueError, match=r"uint8 \(3, 4, 64, 64\)"):
+        reader.read([ClipRequest(3, 4, size=(64, 64))], False, [given])
+
+
+def test_pictures_go_into_a_part_of_a_batch(tmp_path: Path) -> None:
+    path = make(tmp_path / "made.avi", 3, -2, frames=8)
+    request = ClipRequest(3, 4, size=(64, 60))
+    batch = np.zeros((2, 3, 6, 64, 60), np.uint8)
+    with Reader(path, probe(path)) as reader:
+        (own,) = reader.read([request], False)
+        reader.read([request], False, [batch[1, :, 1:5]])
+    assert np.array_equal(batch[1, :, 1:5], planes(own))
+    assert not batch[0].any()
+    assert not batch[1, :, (0, 5)].any()
