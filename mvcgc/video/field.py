@@ -70,13 +70,13 @@ def fill(field: MotionField) -> MotionField:
     """Give each invalid cell the motion of the nearest frame in which it is valid (the earlier of two), if
     there is one.
     """
-    known = field.owner.reshape(-1)
-    gaps = np.flatnonzero(known == 0)
+    frames, cells = len(field.owner), field.owner[0].size
+    owner = field.owner.reshape(frames, cells)
+    known = owner.reshape(-1)
+    gaps = np.flatnonzero((owner == 0) & (owner.max(axis=0) > 0))
     if not len(gaps):
         return field
-    frames, cells = len(field.owner), field.owner[0].size
     filled = known.copy()
-    gaps = gaps[field.owner.any(axis=0).reshape(-1).take(gaps % cells)]
     # Most gaps are one frame long, a keyframe, or two: what is left to look for is soon little.
     for away in range(1, frames):
         if not len(gaps):

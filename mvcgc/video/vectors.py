@@ -136,7 +136,8 @@ class Grid:
             layer[future] = (count + ahead).take(theirs)
         owner = self._owners(raw, layer, layers)
         # The vector is reference minus current: from a past reference the content moved the other way.
-        sign = np.where(source < 0, np.float32(-1), np.float32(1))
+        sign = np.full(len(source), -1, np.float32)
+        sign[future] = 1
         scale = sign / np.maximum(raw[8] & 0xFFFF, 1).astype(np.float32)
         motion = np.empty((1 + len(source), 2), np.float32)
         np.multiply(raw[6], scale, out=motion[1:, 0], dtype=np.float32, casting="unsafe")
@@ -160,16 +161,19 @@ class Grid:
         inside = ((row | column) >= 0) & (row + high < rows) & (column + wide < columns)
         # Its reference is known: one in the future is.
         inside &= (raw[0] > 0) | (raw[DISTANCE] > 0)
-        block = np.flatnonzero(inside)
         cell = layer * np.int32(rows * columns) + row * np.int32(columns) + column
-        wide, high = ((of > 0).take(block, mode=INSIDE) for of in (wide, high))
+        wide, high, block = wide > 0, high > 0, np.flatnonzero(inside)
+        if len(block) < len(inside):
+            cell, wide, high = (of.take(block, mode=INSIDE) for of in (cell, wide, high))
         # As indices are wanted: others are cast piece by piece, which takes three times as long.
-        first = cell.take(block, mode=INSIDE).astype(np.intp)
+        first, number = cell.astype(np.intp), block + 1
         owner = np.zeros(layers * rows * columns, np.int64)
-        number = block + 1
         owner[first] = number
         for offset, covered in ((1, wide), (columns, high), (columns + 1, wide & high)):
-            at = np.flatnonzero(covered)
-            owner[first.take(at, mode=INSIDE) + offset] = number.take(at, mode=INSIDE)
+            if covered.all():  # as in most files of MPEG-4
+                owner[first + offset] = number
+            else:
+                at = np.flatnonzero(covered)
+                owner[first.take(at, mode=INSIDE) + offset] = number.take(at, mode=INSIDE)
         h, w = self.shape
         return np.ascontiguousarray(owner.reshape(layers, rows, columns)[:, :h, :w])
