@@ -11,7 +11,7 @@ from av.filter import Graph
 from av.video.frame import VideoFrame
 
 from mvcgc.video.picture import filter_graph
-from mvcgc.video.vectors import DISTANCE, NO_VECTORS, Raw, exported, words
+from mvcgc.video.vectors import DISTANCE, NO_VECTORS, Raw, fetch
 
 RANGE = 32
 """Search range in pixels."""
@@ -51,7 +51,7 @@ class BlockMatcher:
         self._graph.vpush(frame)
         self._pushed += 1
         try:
-            raw = words([exported(self._graph.vpull())]).raw
+            raw = fetch(self._graph.vpull())
         except av.error.BlockingIOError:
             return NO_VECTORS
         if self._pushed == 2:

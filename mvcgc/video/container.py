@@ -108,18 +108,15 @@ def demuxing(container: InputContainer, stream: VideoStream) -> Iterator[Iterato
 def ahead(packets: Iterable[VideoPacket]) -> Iterator[VideoPacket]:
     """The same packets, read `GROUP` at a time; all before an error, then the error."""
     reading = iter(packets)
+    group: list[VideoPacket] = []
     while True:
-        group: list[VideoPacket] = []
-        error: Exception | None = None
         try:
             group.extend(islice(reading, GROUP))
-        except Exception as broken:  # noqa: BLE001  # it is raised below
-            error = broken
-        yield from group
-        if error is not None:
-            raise error
+        finally:  # before an error goes on its way
+            yield from group
         if len(group) < GROUP:
             return
+        group.clear()
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from av.video.stream import VideoStream
 from mvcgc.video.container import open_video, reason_of
 from mvcgc.video.encode import configure
 from mvcgc.video.picture import EXACT
-from mvcgc.video.vectors import DISTANCE, Raw, exported, words
+from mvcgc.video.vectors import DISTANCE, Raw, fetch
 
 GOP = 12
 CODEC = "mpeg4"
@@ -57,7 +57,7 @@ class Recoder:
         self._pushed += 1
         (packet,) = self._encoder.encode(given)
         (shown,) = self._decoder.decode(packet)
-        raw = words([exported(shown)]).raw
+        raw = fetch(shown)
         raw[DISTANCE] = 1
         return [(index, raw)]
 

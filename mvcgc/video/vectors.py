@@ -65,6 +65,11 @@ def words(frames: Sequence[bytes]) -> Vectors:
     return Vectors(rows.T.copy(), [len(each) // (4 * WORDS) for each in frames])
 
 
+def fetch(frame: VideoFrame) -> Raw:
+    """The vectors exported with one frame, copied."""
+    return words([exported(frame)]).raw
+
+
 def _side_data(frame: VideoFrame) -> MotionVectors | None:
     # frame.side_data would keep this container in the frame: a reference cycle with the whole picture in it,
     # which only the garbage collector ends, and in a large process hardly ever.

@@ -85,6 +85,20 @@ def test_all_ways_read_the_same_pictures(video: Path) -> None:
     assert decoders.ours("rgb", clips=2)(at)[0]["rgb"].shape[0] == 2
 
 
+def test_opencv_reads_the_same_pictures_and_averages_if_told_to(tmp_path: Path) -> None:
+    """Noise, four pixels of which make one of the bench's in each direction."""
+    pytest.importorskip("cv2")
+    path, noise = tmp_path / "noise.mp4", np.random.default_rng(0).integers(0, 256, (512, 512, 1), np.uint8)
+    encode(path, [np.roll(noise, 4 * t, 0).repeat(3, 2) for t in range(70)], codec="h264")
+    at = At(path, probe(path), 5)
+    planes, matrix = decoders.ours("rgb")(at)
+    ours = to_rgb(planes["rgb"][0], matrix).astype(int)
+    averaged, default = (decoders.opencv(averaging)(at) for averaging in (True, False))
+    assert averaged.shape == default.shape == ours.shape
+    frame_late = np.abs(averaged[1:] - ours[:-1]).mean()
+    assert np.abs(averaged - ours).mean() < 0.5 * min(np.abs(default - ours).mean(), frame_late)
+
+
 def test_ffmpeg_decodes_from_the_keyframe(video: Path) -> None:
     if shutil.which("ffmpeg") is None:
         pytest.skip("no ffmpeg here")
