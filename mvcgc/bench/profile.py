@@ -36,7 +36,7 @@ from mvcgc.video import Box, VideoInfo, distances, picture, reader, stream
 PHASES: list[tuple[str, Any, str]] = [
     ("open", stream, "open_video"),
     ("seek", stream.FrameStream, "_seek"),
-    ("decode", stream.FrameStream, "at"),
+    ("decode", stream.FrameStream, "_run_to"),
     ("convert", picture.Converter, "convert"),
     ("vectors", distances, "exported"),
     ("vectors", distances, "words"),

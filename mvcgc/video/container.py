@@ -2,7 +2,7 @@
 
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -107,16 +107,18 @@ def demuxing(container: InputContainer, stream: VideoStream) -> Iterator[Iterato
 
 def ahead(packets: Iterable[VideoPacket]) -> Iterator[VideoPacket]:
     """The same packets, read `GROUP` at a time; all before an error, then the error."""
-    reading = iter(packets)
-    group: list[VideoPacket] = []
+    return chain.from_iterable(_groups(iter(packets)))
+
+
+def _groups(packets: Iterator[VideoPacket]) -> Iterator[list[VideoPacket]]:
     while True:
+        group: list[VideoPacket] = []
         try:
-            group.extend(islice(reading, GROUP))
+            group.extend(islice(packets, GROUP))
         finally:  # before an error goes on its way
-            yield from group
+            yield group
         if len(group) < GROUP:
             return
-        group.clear()
 
 
 @contextmanager

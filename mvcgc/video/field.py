@@ -71,20 +71,24 @@ def fill(field: MotionField) -> MotionField:
     there is one.
     """
     frames, cells = len(field.owner), field.owner[0].size
-    owner = field.owner.reshape(frames, cells)
-    known = owner.reshape(-1)
-    gaps = np.flatnonzero((owner == 0) & (owner.max(axis=0) > 0))
+    # One cell's frames after the other's, with -1 before each cell's and after the last one's.
+    series = np.full((cells + 1, frames + 1), -1)
+    series[:cells, 1:] = field.owner.reshape(frames, cells).T
+    owner = series.reshape(-1)
+    gaps = np.flatnonzero(owner == 0)
     if not len(gaps):
         return field
-    filled = known.copy()
-    # Most gaps are one frame long, a keyframe, or two: what is left to look for is soon little.
-    for away in range(1, frames):
-        if not len(gaps):
-            break
-        for step in (-away * cells, away * cells):
-            there = gaps + step
-            theirs = known.take(there, mode="clip")
-            found = (theirs > 0) & (there >= 0) & (there < known.size)
-            filled[gaps[found]] = theirs[found]
-            gaps = gaps[~found]
-    return MotionField(field.vectors, filled.reshape(field.owner.shape))
+    # Gaps that follow one another are a run, with an owner, or -1, on either side.
+    previous = owner.take(gaps - 1, mode=INSIDE)
+    run = np.flatnonzero(previous)
+    length = np.append(run[1:], len(gaps)) - run
+    sides = np.empty((len(run), 2), np.int64)
+    sides[:, 0] = before = previous.take(run, mode=INSIDE)
+    sides[:, 1] = after = owner.take(gaps.take(run, mode=INSIDE) + length, mode=INSIDE)
+    # How many of a run take from each side: half, the odd one from before.
+    known = after > 0
+    shares = np.empty_like(sides)
+    shares[:, 0] = (length + known >> known) * (before > 0)
+    shares[:, 1] = length - shares[:, 0]
+    owner[gaps] = np.maximum(sides, 0).reshape(-1).repeat(shares.reshape(-1))
+    return MotionField(field.vectors, series[:cells, 1:].T.reshape(field.owner.shape))

@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Float32, Int32
 
 from mvcgc.video.field import MotionField
-from mvcgc.video.references import VOID, Place, may_refer
+from mvcgc.video.references import Place, may_refer
 from mvcgc.video.vectors import Blocks, Grid, Vectors
 
 
@@ -37,11 +37,6 @@ class Record(NamedTuple):
 
     place: Place
     number: int | None
-
-
-def borrows(codec: str, place: Place) -> bool:
-    """Whether a frame's exported vectors are void (all zero), so that it takes the next anchor's."""
-    return codec in VOID and not place.anchor
 
 
 def assemble(grid: Grid, frames: range, records: Mapping[int, Record], vectors: Vectors) -> MotionField:

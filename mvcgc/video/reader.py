@@ -16,9 +16,9 @@ from mvcgc.video.coviar import Recoder
 from mvcgc.video.distances import Distances
 from mvcgc.video.errors import Reason, VideoError
 from mvcgc.video.info import VideoInfo
-from mvcgc.video.motion import Record, assemble, borrows
+from mvcgc.video.motion import Record, assemble
 from mvcgc.video.picture import Converter
-from mvcgc.video.references import Place
+from mvcgc.video.references import VOID, Place
 from mvcgc.video.rotate import coded_box, upright
 from mvcgc.video.stream import FrameStream, Shown
 from mvcgc.video.vectors import Grid, Raw, Vectors
@@ -54,6 +54,7 @@ class Reader:
         """
         self._path, self._info, self._mestimate = path, info, mestimate
         self._recode, self._pictures = recode, pictures
+        self._void = info.codec in VOID
         # Blocks are matched on pictures.
         stored = info.vectors and not recode
         self._stream = FrameStream(self._path, info, export=stored, pictures=pictures or not stored)
@@ -108,13 +109,15 @@ class Reader:
         position, decoded = -1, list[Shown]()
         stop = self._info.frames if more else max((request.stop for request in requests), default=0)
         while (position := self._next(parts, position + 1)) >= 0:
-            shown = self._stream.at(position, stop)
-            position = shown.index
-            for part in parts:
-                part.note(shown.picture.place)
-            decoded.append(shown)
-            if len(decoded) == GROUP:
-                self._take(decoded, parts, distances if stored else None)
+            # Up to the end of a clip every frame is wanted.
+            end = max((request.stop for request in requests if request.start <= position), default=0)
+            for shown in self._stream.run(position, max(position + 1, end), stop):
+                position = shown.index
+                for part in parts:
+                    part.note(shown.picture.place)
+                decoded.append(shown)
+                if len(decoded) == GROUP:
+                    self._take(decoded, parts, distances if stored else None)
         self._take(decoded, parts, distances if stored else None)
         vectors = distances.vectors()
         return [part.clip(vectors) for part in parts]
@@ -136,7 +139,7 @@ class Reader:
 
     def _record(self, shown: Shown, distances: Distances) -> Record:
         place = shown.picture.place
-        if borrows(self._info.codec, place):
+        if self._void and not place.anchor:
             return Record(place, None)
         return Record(place, distances.add(shown.picture, shown.older))
 

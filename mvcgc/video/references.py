@@ -93,8 +93,10 @@ class References:
 
     def read(self, packet: VideoPacket) -> None:
         """Note a packet, before it is decoded."""
+        if not self._h264:
+            return
         self._order += 1
-        if self._h264 and packet.size and packet.pts is not None:
+        if packet.size and packet.pts is not None:
             self._packets[packet.pts] = (self._order, h264.is_reference(memoryview(packet), self._length))
             if len(self._packets) > PENDING:
                 del self._packets[next(iter(self._packets))]
@@ -111,7 +113,10 @@ class References:
         picture = Picture(Place(index, order, anchor, reference), frame)
         if keyframe:
             self._shown.clear()
-        older = tuple([p for p in self._shown if may_refer(picture.place, p.place)])
+        if self._h264:
+            older = tuple([p for p in self._shown if may_refer(picture.place, p.place)])
+        else:  # the anchor before
+            older = tuple(self._shown)
         if reference:
             self._shown.appendleft(picture)
         return picture, older

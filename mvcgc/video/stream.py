@@ -2,7 +2,7 @@
 
 import sys
 from bisect import bisect_right
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
@@ -87,31 +87,34 @@ class FrameStream:
             self._file[0].close()
             self._file = None
 
-    def at(self, index: int, stop: int) -> Shown:
-        """The frame ``index``; or, if it is one of those that are never decoded, the next that is.
+    def run(self, index: int, end: int, stop: int) -> Iterator[Shown]:
+        """The frames from ``index`` to ``end - 1``, without those that are never decoded; where the last one
+        is such a frame, the next that is decoded comes instead.
 
         As long as ``stop`` stays the same, what is asked for lies before it, or is the anchor that follows:
         nothing behind these need be decoded, and of the frames from ``stop`` on some may be left out.
 
         Raises:
-            VideoError: TRUNCATED if the stream ends before it; CORRUPT if it does not decode as it did.
+            VideoError: TRUNCATED if the stream ends before; CORRUPT if it does not decode as it did.
         """
         if index != self._next or stop != self._stop:
             self._go(index, stop)
         try:
-            shown = self._run_to(index)
-            if shown is None and self._drained:
-                # No anchor was decoded before the last frame: in such a file, seek again and decode on.
-                self._drains, self._next = False, sys.maxsize
-                self._go(index, stop)
+            while index < end:
                 shown = self._run_to(index)
-            if shown is None:
-                seen = f"ends after frame {self._next - 1}; the probe saw frame {index}"
-                raise VideoError(self._path, Reason.TRUNCATED, seen)
+                if shown is None and self._drained:
+                    # No anchor was decoded before the last frame: in such a file, seek again and decode on.
+                    self._drains, self._next = False, sys.maxsize
+                    self._go(index, stop)
+                    shown = self._run_to(index)
+                if shown is None:
+                    seen = f"ends after frame {self._next - 1}; the probe saw frame {index}"
+                    raise VideoError(self._path, Reason.TRUNCATED, seen)
+                yield shown
+                index = shown.index + 1
         except VideoError:
             self._next = sys.maxsize  # whatever is asked for next, seek
             raise
-        return shown
 
     def _go(self, index: int, stop: int) -> None:
         """Seek if that is the nearer way to ``index``. Frames before it may be skipped, and all before
@@ -130,9 +133,11 @@ class FrameStream:
 
     def _run_to(self, index: int) -> Shown | None:
         for frame in self._frames:
-            shown = self._show(frame)
-            if shown.index >= index:
-                return shown
+            shown = self._index(frame)
+            self._next = shown + 1
+            picture, older = self._references.show(frame, shown, keyframe=shown in self._keyframes)
+            if shown >= index:
+                return Shown(shown, picture, older)
         return None
 
     def _open(self) -> None:
@@ -206,12 +211,6 @@ class FrameStream:
             self._unsent.discard(round(place))
         return False
 
-    def _show(self, frame: VideoFrame) -> Shown:
-        index = self._index(frame)
-        picture, older = self._references.show(frame, index, keyframe=index in self._keyframes)
-        self._next = index + 1
-        return Shown(index, picture, older)
-
     def _index(self, frame: VideoFrame) -> int:
         """Display index of the frame just decoded, by the clock, or by counting."""
         stamp = self._stamp(frame)
@@ -219,10 +218,10 @@ class FrameStream:
             # What a decoder held back until the end carries none; frames before may have been left out.
             return max(self._next, self._info.frames - 1) if self._skips_all else self._next
         index = round((stamp - self._info.origin) / self._info.step)
-        # Frames may have been skipped before the one that is aimed at, and left out from the stop on.
-        left_out = self._drained and self._next >= self._stop
-        if index != self._next and not (self._next < index and (left_out or index <= self._aimed_at)):
-            raise VideoError(
-                self._path, Reason.CORRUPT, f"frame {self._next} carries the time stamp of frame {index}"
-            )
+        if index != self._next:
+            # Frames may have been skipped before the one that is aimed at, and left out from the stop on.
+            left_out = self._drained and self._next >= self._stop
+            if not (self._next < index and (left_out or index <= self._aimed_at)):
+                seen = f"frame {self._next} carries the time stamp of frame {index}"
+                raise VideoError(self._path, Reason.CORRUPT, seen)
         return index

@@ -175,10 +175,11 @@ class Grid:
         owner = np.zeros(layers * rows * columns, np.int64)
         owner[first] = number
         for offset, covered in ((1, wide), (columns, high), (columns + 1, wide & high)):
+            beside = owner[offset:]
             if covered.all():  # as in most files of MPEG-4
-                owner[first + offset] = number
+                beside[first] = number
             else:
                 at = np.flatnonzero(covered)
-                owner[first.take(at, mode=INSIDE) + offset] = number.take(at, mode=INSIDE)
+                beside[first.take(at, mode=INSIDE)] = number.take(at, mode=INSIDE)
         h, w = self.shape
         return np.ascontiguousarray(owner.reshape(layers, rows, columns)[:, :h, :w])

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from mvcgc.collect.environment import prepare_environment
@@ -104,4 +105,6 @@ def _points(store: Any, run_id: str, name: str) -> list[tuple[int, int, float]]:
 
 def _artifacts(store: Any, run_id: str) -> dict[str, bytes]:
     paths = [item.path for item in store.list_artifacts(run_id)]
-    return {path: Path(store.download_artifacts(run_id, path)).read_bytes() for path in paths}
+    # A server's are fetched, by default into folders that nobody deletes.
+    with TemporaryDirectory() as folder:
+        return {path: Path(store.download_artifacts(run_id, path, folder)).read_bytes() for path in paths}

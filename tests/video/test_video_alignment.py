@@ -92,13 +92,12 @@ def test_no_more_is_decoded_than_is_wanted(tmp_path: Path, monkeypatch: pytest.M
         expected = [plane_rows(frame.planes[0])[:64, :80].copy() for frame in container.decode(video=0)]
     stream = FrameStream(path, info, export=True)
     for stop in range(13, 22):
-        for index in range(13, stop):
-            shown = stream.at(index, stop)
+        for index, shown in zip(range(13, stop), stream.run(13, stop, stop), strict=True):
             assert shown.index == index
             assert np.array_equal(shown.picture.rows[:64, :80], expected[index])
     # Against what was promised, to a frame that the decoder had not been sent when it gave away its last.
     for index in (22, 23):
-        shown = stream.at(index, 21)
+        shown = next(stream.run(index, index + 1, 21))
         assert shown.index == index
         assert np.array_equal(shown.picture.rows[:64, :80], expected[index])
     stream.close()
@@ -111,8 +110,7 @@ def test_no_more_is_decoded_than_is_wanted(tmp_path: Path, monkeypatch: pytest.M
 
         monkeypatch.setattr(References, "read", read)
         stream = FrameStream(path, info, export=True)
-        for index in range(13, 18):
-            stream.at(index, stop)
+        assert len(list(stream.run(13, 18, stop))) == 5
         stream.close()
     assert sent[18] < sent[32]
 
@@ -141,7 +139,7 @@ def test_second_fields_belong_to_their_frames(tmp_path: Path) -> None:
     info = probe(path)
     for second in (0.5, 0):
         stream = FrameStream(path, info, export=True)
-        stream.at(0, 6)
+        next(stream.run(0, 1, 6))
         places = [place + field for place in (1, 4, 2, 3, 8, 5) for field in (0, second)]
         stamps = [round(info.origin + place * info.step) for place in places]
         assert not any(stream._is_beyond(stamp) for stamp in stamps)
