@@ -85,10 +85,9 @@ def fill(field: MotionField) -> MotionField:
     sides = np.empty((len(run), 2), np.int64)
     sides[:, 0] = before = previous.take(run, mode=INSIDE)
     sides[:, 1] = after = owner.take(gaps.take(run, mode=INSIDE) + length, mode=INSIDE)
-    # How many of a run take from each side: half, the odd one from before.
-    known = after > 0
+    # How many of a run take from each side: half, the odd one from before; all where the other has no owner.
     shares = np.empty_like(sides)
-    shares[:, 0] = (length + known >> known) * (before > 0)
+    shares[:, 0] = np.where(after > 0, (length + 1) // 2, length) * (before > 0)
     shares[:, 1] = length - shares[:, 0]
     owner[gaps] = np.maximum(sides, 0).reshape(-1).repeat(shares.reshape(-1))
     return MotionField(field.vectors, series[:cells, 1:].T.reshape(field.owner.shape))

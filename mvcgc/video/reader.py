@@ -109,9 +109,9 @@ class Reader:
         position, decoded = -1, list[Shown]()
         stop = self._info.frames if more else max((request.stop for request in requests), default=0)
         while (position := self._next(parts, position + 1)) >= 0:
-            # Up to the end of a clip every frame is wanted.
-            end = max((request.stop for request in requests if request.start <= position), default=0)
-            for shown in self._stream.run(position, max(position + 1, end), stop):
+            # Up to the end of a clip that has begun every frame is wanted.
+            end = max([position + 1, *(request.stop for request in requests if request.start <= position)])
+            for shown in self._stream.run(position, end, stop):
                 position = shown.index
                 for part in parts:
                     part.note(shown.picture.place)

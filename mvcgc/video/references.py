@@ -113,10 +113,7 @@ class References:
         picture = Picture(Place(index, order, anchor, reference), frame)
         if keyframe:
             self._shown.clear()
-        if self._h264:
-            older = tuple([p for p in self._shown if may_refer(picture.place, p.place)])
-        else:  # the anchor before
-            older = tuple(self._shown)
+        older = tuple([p for p in self._shown if may_refer(picture.place, p.place)])
         if reference:
             self._shown.appendleft(picture)
         return picture, older
