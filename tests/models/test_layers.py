@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from mvcgc.models import layers
 from mvcgc.models.layers import Conv, MaxPool, Window, lay_out
 
 SHAPE = (2, 6, 5, 9, 10)
@@ -52,6 +53,63 @@ def test_a_convolution_is_torchs(kernel: Window, stride: Window) -> None:
     ours(x).square().sum().backward()
     torchs(plain).square().sum().backward()
     torch.testing.assert_close(ours.weight.grad, torchs.weight.grad, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("rows", [1, 250, 10_000])
+@pytest.mark.parametrize("taps", [3, 7])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("frames", [1, 2, 8, 9])
+def test_gradients_along_time_are_torchs(
+    monkeypatch: pytest.MonkeyPatch, rows: int, taps: int, stride: int, frames: int
+) -> None:
+    """However many clips are multiplied together, and where hardly a tap meets a frame."""
+    monkeypatch.setattr(layers, "ROWS", rows)
+    ours = Conv(6, 4, (taps, 1, 1), (stride, 1, 1)).double()
+    torchs = nn.Conv3d(6, 4, (taps, 1, 1), (stride, 1, 1), padding=(taps // 2, 0, 0), bias=False).double()
+    torchs.load_state_dict(ours.state_dict())
+    x = torch.randn(5, 6, frames, 4, 5, dtype=torch.float64)
+    found = []
+    for layer in (ours, torchs):
+        own = x.clone(memory_format=torch.channels_last_3d).requires_grad_()
+        y = layer(own)
+        weights = torch.linspace(-1, 1, y.numel(), dtype=torch.float64).view_as(y)
+        found.append(torch.autograd.grad((y * weights).sum(), [own, layer.weight]))
+    for mine, expected in zip(*found, strict=True):
+        torch.testing.assert_close(mine, expected)
+
+
+def test_gradients_along_time_where_only_some_are_wanted() -> None:
+    layer, x = Conv(6, 4, (3, 1, 1)), clips()
+    layer.weight.requires_grad_(requires_grad=False)
+    layer(x).sum().backward()
+    assert x.grad is not None
+    assert layer.weight.grad is None
+    layer.weight.requires_grad_()
+    layer(clips().detach()).sum().backward()
+    assert layer.weight.grad is not None
+    with torch.no_grad():
+        assert not layer(x).requires_grad
+
+
+def test_gradients_along_time_in_mixed_precision() -> None:
+    layer, x = Conv(6, 4, (3, 1, 1)), clips()
+    with torch.autocast("cpu", torch.bfloat16):
+        y = layer(x)
+    assert y.dtype is torch.bfloat16
+    y.float().square().sum().backward()
+    halved = layer.weight.grad
+    layer.weight.grad = None
+    layer(x).square().sum().backward()
+    torch.testing.assert_close(halved, layer.weight.grad, rtol=0.05, atol=0.5)
+
+
+def test_the_weights_gradient_lies_as_the_weight_does() -> None:
+    """Else the optimiser would take it apart, parameter by parameter."""
+    layer = Conv(6, 4, (3, 1, 1))
+    lay_out(layer)
+    layer(clips()).sum().backward()
+    assert layer.weight.grad is not None
+    assert layer.weight.grad.stride()[:3] == layer.weight.stride()[:3]
 
 
 def test_a_convolution_starts_as_torchs() -> None:
