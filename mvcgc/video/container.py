@@ -14,6 +14,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from mvcgc.video.errors import Reason, VideoError
+from mvcgc.video.info import Clock, VideoInfo
 
 if TYPE_CHECKING:
     VideoPacket = Packet[VideoStream]
@@ -35,15 +36,18 @@ this name where it was asked for, all its names where libav found out.
 DEMUXERS = {".avi": "avi", **dict.fromkeys((".mp4", ".m4v", ".mov"), MOVIE)}
 """By suffix: told which one it is, libav need not try all that it has."""
 
+AS_STORED = {"codec_whitelist": "none", "probesize": "32", "fflags": "noparse+nofillin"}
+"""Options with which libav decodes no frame to find out more, and takes the packets for what they are."""
+
 
 def open_video(
-    path: Path, *, export: bool, pictures: bool = True, codec: str | None = None
+    path: Path, *, export: bool, pictures: bool = True, info: VideoInfo | None = None
 ) -> tuple[InputContainer, VideoStream]:
     """Open ``path`` and prepare its first video stream for exact, single-threaded decoding.
 
     ``export``: with motion vectors. Without ``pictures`` these are spoilt where that saves time (a quarter of
     the side, and no residual), the vectors are not; not for H.264, whose vectors' distances are measured on
-    the pictures. ``codec``, where it is known, saves libav from decoding the first frames to find out more.
+    the pictures. ``info``, where there is one, saves libav from finding out what is of no use in reading.
 
     Slice threads are exact too, frame threads are not: the vectors that they export for H.264 change from run
     to run. One core per loader worker needs none.
@@ -51,10 +55,10 @@ def open_video(
     Raises:
         VideoError: UNREADABLE or NO_VIDEO.
     """
-    demuxer = DEMUXERS.get(path.suffix.lower()) if codec else None
-    known = codec == "h264" and demuxer == MOVIE
-    container = _open(path, {"codec_whitelist": "none"} if known else {}, demuxer)
-    if known and not _lists_frames(container):
+    demuxer = DEMUXERS.get(path.suffix.lower()) if info else None
+    told = info is not None and _tells_all(info, demuxer)
+    container = _open(path, AS_STORED if told else {}, demuxer)
+    if told and demuxer == MOVIE and not _lists_frames(container):
         container.close()
         container = _open(path, {})
     if container.format.name == "tty":  # libav renders text files as pictures
@@ -86,8 +90,18 @@ def _open(path: Path, options: dict[str, str], demuxer: str | None = None) -> In
         )
     except (av.error.FFmpegError, OSError, ValueError) as error:
         if demuxer is not None:  # the file may be misnamed
-            return _open(path, options)
+            return _open(path, {})
         raise VideoError(path, Reason.UNREADABLE, f"cannot be opened: {reason_of(error)}") from error
+
+
+def _tells_all(info: VideoInfo, demuxer: str | None) -> bool:
+    """Whether a file's header, as far as its demuxer is known, tells all that is needed to read it."""
+    if demuxer == MOVIE:
+        return info.codec == "h264"
+    # Packets tell more: the first one how to decode, but it is always read here; each its pts, but that does
+    # not count here.
+    one_group = max(info.keyframes, default=0) == 0
+    return demuxer == "avi" and info.codec == "mpeg4" and info.clock is Clock.DTS and one_group
 
 
 def _lists_frames(container: InputContainer) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float32, Int32, Int64, UInt8, UInt16
 
 from mvcgc.video.field import INSIDE
-from mvcgc.video.references import KEPT, Picture
+from mvcgc.video.references import KEPT, Picture, Shown
 from mvcgc.video.vectors import DISTANCE, Raw, Vectors, exported, words
 
 MISMATCH = 4.0
@@ -141,24 +141,21 @@ class Distances:
         self._settled: list[Vectors] = []
         self._before = 0
 
-    def add(self, picture: Picture, older: tuple[Picture, ...]) -> int:
-        """Take a frame's vectors; its number among those that were taken.
-
-        ``older`` are the references that ``picture`` can have before it, nearest first; more than one only if
-        the codec knows more than one.
-        """
-        vectors = exported(picture.frame)
-        if len(older) > 1 and vectors and picture.eight_bits:
-            self._pictures = self._pictures or _Pictures(picture)
-            numbers = self._pictures.add((picture, *older))
+    def add(self, shown: Shown) -> int:
+        """Take a frame's vectors; its number among those that were taken."""
+        vectors = exported(shown.frame)
+        if len(shown.older) > 1 and vectors and shown.picture.eight_bits:
+            pictures = (shown.picture, *shown.older)
+            self._pictures = self._pictures or _Pictures(shown.picture)
+            numbers = self._pictures.add(pictures)
             if numbers is None:
                 self._settle()
-                self._pictures = _Pictures(picture)
-                numbers = self._pictures.add((picture, *older))
+                self._pictures = _Pictures(shown.picture)
+                numbers = self._pictures.add(pictures)
             if numbers is not None:
                 self._waiting.append(_Waiting(len(self._exported), numbers))
         self._exported.append(vectors)
-        self._nearest.append(picture.place.index - older[0].place.index if older else 0)
+        self._nearest.append(shown.back)
         return self._before + len(self._exported) - 1
 
     def vectors(self) -> Vectors:

@@ -16,6 +16,7 @@ Motion is the content's, from the past to the current frame, divided by the fram
   distance is the very same. Where an I-frame follows, or nothing, it is unknown.
 """
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -53,8 +54,7 @@ def assemble(grid: Grid, frames: range, records: Mapping[int, Record], vectors: 
         apart = np.maximum(distance, 1).astype(np.float32)
         motion[:, 0] /= apart  # a loop over the two numbers of each would take ten times as long
         motion[:, 1] /= apart
-    sources = [slots[index] if index in slots else _next_anchor(index, places, slots) for index in frames]
-    return MotionField(motion, blocks.past[sources])
+    return MotionField(motion, blocks.past[_sources(frames, places, slots)])
 
 
 class _Future(NamedTuple):
@@ -65,9 +65,13 @@ class _Future(NamedTuple):
     frames: int
 
 
-def _next_anchor(index: int, places: Sequence[Place], slots: Mapping[int, int]) -> int:
-    """The slot of the anchor after frame ``index``; -1, that of the unknown, if there is none."""
-    return next((slots[place.index] for place in places if place.index > index and place.anchor), -1)
+def _sources(frames: range, places: Sequence[Place], slots: Mapping[int, int]) -> list[int]:
+    """The slot whose motion is each frame's: its own, or else that of the anchor after it; -1, that of the
+    unknown, if there is none. ``places`` in display order.
+    """
+    anchors = [place.index for place in places if place.anchor]
+    after = [*(slots[index] for index in anchors), -1]
+    return [slots.get(index, after[bisect_right(anchors, index)]) for index in frames]
 
 
 def _futures(places: Sequence[Place], slots: Mapping[int, int]) -> list[_Future]:

@@ -7,6 +7,10 @@ Luma is cropped to the pixel; subsampled chroma to its own grid, so with an odd 
 pixel off; at the edges of a crop it is interpolated from the crop alone.
 """
 
+from collections.abc import Callable
+from functools import lru_cache
+from threading import local
+
 import numpy as np
 from av.filter import Graph
 from av.video.format import VideoFormat
@@ -32,11 +36,26 @@ _PLANES = VideoFormat("yuv444p")
 
 _LIMITED = int(ColorRange.MPEG.value)
 
+SCALERS = 16
+"""Scalers that a thread keeps."""
+
+
+class _Scalers(local):
+    """A thread's own; ``of`` pictures of which height and width, made into which."""
+
+    def __init__(self) -> None:
+        self.of: Callable[[int, int, int, int], VideoReformatter]
+        self.of = lru_cache(SCALERS)(lambda *sizes: VideoReformatter())  # noqa: ARG005  # told apart by sizes
+
+
+_scalers = _Scalers()
+
 
 class Converter:
     """Turns decoded frames of one video into planes of one crop and size.
 
-    Keeps the scaler, whose set-up costs as much as ten pictures, and the cropper, which copies nothing.
+    Keeps the cropper, which copies nothing; and the scaler, whose set-up costs as much as two pictures, also
+    for the thread's next clip of these sizes.
     """
 
     def __init__(self, rotation: int, crop: Box | None, planes: UInt8[np.ndarray, "3 T H W"]) -> None:
@@ -47,7 +66,7 @@ class Converter:
         height, width = planes.shape[2:]
         self._size = (height, width) if rotation % 180 == 0 else (width, height)
         self._bytes = [memoryview(plane).cast("B") for plane in planes]
-        self._scaler = VideoReformatter()
+        self._scaler: VideoReformatter | None = None
         self._cropper: Graph | None = None
 
     def convert(self, frame: VideoFrame, number: int) -> Matrix:
@@ -61,6 +80,8 @@ class Converter:
             self._cropper.vpush(frame)
             frame = self._cropper.vpull()
         height, width = self._size
+        if self._scaler is None:
+            self._scaler = _scalers.of(frame.height, frame.width, height, width)
         scaled = self._scaler.reformat(
             frame,
             width,

@@ -18,9 +18,9 @@ from mvcgc.video.errors import Reason, VideoError
 from mvcgc.video.info import VideoInfo
 from mvcgc.video.motion import Record, assemble
 from mvcgc.video.picture import Converter
-from mvcgc.video.references import VOID, Place
+from mvcgc.video.references import VOID, Place, Shown
 from mvcgc.video.rotate import coded_box, upright
-from mvcgc.video.stream import FrameStream, Shown
+from mvcgc.video.stream import FrameStream
 from mvcgc.video.vectors import Grid, Raw, Vectors
 
 
@@ -112,9 +112,9 @@ class Reader:
             # Up to the end of a clip that has begun every frame is wanted.
             end = max([position + 1, *(request.stop for request in requests if request.start <= position)])
             for shown in self._stream.run(position, end, stop):
-                position = shown.index
+                position = shown.place.index
                 for part in parts:
-                    part.note(shown.picture.place)
+                    part.note(shown.place)
                 decoded.append(shown)
                 if len(decoded) == GROUP:
                     self._take(decoded, parts, distances if stored else None)
@@ -138,10 +138,9 @@ class Reader:
         return Recoder() if self._recode else BlockMatcher()
 
     def _record(self, shown: Shown, distances: Distances) -> Record:
-        place = shown.picture.place
-        if self._void and not place.anchor:
-            return Record(place, None)
-        return Record(place, distances.add(shown.picture, shown.older))
+        if self._void and not shown.place.anchor:
+            return Record(shown.place, None)
+        return Record(shown.place, distances.add(shown))
 
     def _next(self, parts: list["_Part"], position: int) -> int:
         """The next frame from ``position`` on that some clip needs, -1 if there is none."""
@@ -201,14 +200,14 @@ class _Part:
 
     def take(self, shown: Shown, record: Record | None) -> None:
         """Take what this clip needs of a frame, whose vectors are ``record``."""
-        index = shown.index
+        index = shown.place.index
         if not self._first <= index < self._settled:
             return
         if self._planes is not None and self._start <= index < self._stop:
-            self._matrix = self._converter.convert(shown.picture.frame, index - self._start)
+            self._matrix = self._converter.convert(shown.frame, index - self._start)
         if self._estimator is not None:
             # An estimator's reference is always the picture before.
-            for answered, raw in self._estimator.push(shown.picture.frame, index, index == self._stop - 1):
+            for answered, raw in self._estimator.push(shown.frame, index, index == self._stop - 1):
                 place = Place(answered, 0, anchor=True, reference=True)
                 self._records[answered] = Record(place, len(self._estimated))
                 self._estimated.append(raw)

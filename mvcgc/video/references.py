@@ -77,51 +77,81 @@ def _bits(pixel_format: str) -> int:
     return VideoFormat(pixel_format).components[0].bits
 
 
+@dataclass(slots=True)  # as `Place`
+class Shown:
+    """A decoded frame in its place, with its past references.
+
+    Attributes:
+        place: where it stands among the references.
+        frame: as decoded (not rotated).
+        back: how many frames before it the nearest reference lies that it may have; 0 if there is none.
+        older: the pictures that it may refer to, nearest first, where there may be several (H.264).
+    """
+
+    place: Place
+    frame: VideoFrame
+    back: int
+    older: tuple[Picture, ...]
+
+    @property
+    def picture(self) -> Picture:
+        """The frame without its references."""
+        return Picture(self.place, self.frame)
+
+
 class References:
     """Follows runs of packets and frames, each from a keyframe on, and tells each frame's place and its past
-    references.
+    references, none of which lies before the last keyframe, whether the run began there or earlier.
     """
 
     def __init__(self, context: VideoCodecContext) -> None:
-        self._h264 = context.codec.canonical_name == "h264"
+        self.reads = context.codec.canonical_name == "h264"
+        """Whether `read` must see the packets."""
         extradata = context.extradata or b""
         self._length = h264.length_size(extradata)
-        kept = min(KEPT, h264.most_references(extradata)) if self._h264 else 1
+        kept = min(KEPT, h264.most_references(extradata)) if self.reads else 0
         self._packets: dict[int | None, tuple[int, bool]] = {}
         self._shown: deque[Picture] = deque(maxlen=kept)
+        self._anchor: int | None = None
         self._order = 0
 
     def read(self, packet: VideoPacket) -> None:
         """Note a packet, before it is decoded."""
-        if not self._h264:
-            return
         self._order += 1
         if packet.size and packet.pts is not None:
             self._packets[packet.pts] = (self._order, h264.is_reference(memoryview(packet), self._length))
             if len(self._packets) > PENDING:
                 del self._packets[next(iter(self._packets))]
 
-    def show(self, frame: VideoFrame, index: int, *, keyframe: bool) -> tuple[Picture, tuple[Picture, ...]]:
-        """The frame shown as ``index`` in its place, and what it may refer to before it.
-
-        Returns:
-            the picture, and each earlier reference, nearest first: one at most, except for H.264. None lies
-            before the last keyframe, whether the run began there or earlier.
-        """
-        anchor = frame.pict_type not in B_TYPES
-        order, reference = self._packets.pop(frame.pts, (0, anchor)) if self._h264 else (0, anchor)
-        picture = Picture(Place(index, order, anchor, reference), frame)
+    def show(self, frame: VideoFrame, index: int, *, keyframe: bool) -> Shown:
+        """The frame shown as ``index``."""
         if keyframe:
-            self._shown.clear()
+            self._forget()
+        anchor = frame.pict_type not in B_TYPES
+        if self.reads:
+            return self._show_one_of_many(frame, index, anchor=anchor)
+        # No picture is kept: with another one in its round the decoder would have to fill colder memory.
+        back = 0 if self._anchor is None else index - self._anchor
+        if anchor:
+            self._anchor = index
+        return Shown(Place(index, 0, anchor, anchor), frame, back, ())
+
+    def _show_one_of_many(self, frame: VideoFrame, index: int, *, anchor: bool) -> Shown:
+        order, reference = self._packets.pop(frame.pts, (0, anchor))
+        picture = Picture(Place(index, order, anchor, reference), frame)
         older = tuple([p for p in self._shown if may_refer(picture.place, p.place)])
         if reference:
             self._shown.appendleft(picture)
-        return picture, older
+        return Shown(picture.place, frame, index - older[0].place.index if older else 0, older)
 
     def clear(self) -> None:
         """Let go of the pictures: a new run begins, which counts on in `Place.order`."""
-        self._shown.clear()
+        self._forget()
         self._packets.clear()
+
+    def _forget(self) -> None:
+        self._shown.clear()
+        self._anchor = None
 
 
 def may_refer(frame: Place, other: Place) -> bool:

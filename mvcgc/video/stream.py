@@ -3,7 +3,6 @@
 import sys
 from bisect import bisect_right
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from av.video.stream import VideoStream
 from mvcgc.video.container import VideoPacket, ahead, decoding, demuxing, open_video
 from mvcgc.video.errors import Reason, VideoError
 from mvcgc.video.info import Clock, VideoInfo
-from mvcgc.video.references import VOID, Picture, References
+from mvcgc.video.references import VOID, References, Shown
 
 SKIPPING = {
     Clock.PTS: frozenset({"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4"}),
@@ -36,21 +35,6 @@ MARGIN = {Clock.PTS: 0, Clock.DTS: 3}
 
 NEAR = 0.25
 """In frames: how far time stamps are rounded at most. Those of second fields lie half a frame off."""
-
-
-@dataclass(slots=True)  # not frozen, since one is made of every frame, and that takes several times as long
-class Shown:
-    """A decoded frame in its place.
-
-    Attributes:
-        index: display index.
-        picture: the frame as decoded (not rotated), and where it stands among the references.
-        older: the pictures before it that it may refer to, nearest first.
-    """
-
-    index: int
-    picture: Picture
-    older: tuple[Picture, ...]
 
 
 class FrameStream:
@@ -111,7 +95,7 @@ class FrameStream:
                     seen = f"ends after frame {self._next - 1}; the probe saw frame {index}"
                     raise VideoError(self._path, Reason.TRUNCATED, seen)
                 yield shown
-                index = shown.index + 1
+                index = shown.place.index + 1
         except VideoError:
             self._next = sys.maxsize  # whatever is asked for next, seek
             raise
@@ -133,16 +117,15 @@ class FrameStream:
 
     def _run_to(self, index: int) -> Shown | None:
         for frame in self._frames:
-            shown = self._index(frame)
-            self._next = shown + 1
-            picture, older = self._references.show(frame, shown, keyframe=shown in self._keyframes)
-            if shown >= index:
-                return Shown(shown, picture, older)
+            number = self._index(frame)
+            self._next = number + 1
+            shown = self._references.show(frame, number, keyframe=number in self._keyframes)
+            if number >= index:
+                return shown
         return None
 
     def _open(self) -> None:
-        codec, export, pictures = self._info.codec, self._export, self._pictures
-        self._file = open_video(self._path, export=export, pictures=pictures, codec=codec)
+        self._file = open_video(self._path, export=self._export, pictures=self._pictures, info=self._info)
         self._references = References(self._file[1].codec_context)
         self._restart(first=0)
 
@@ -177,14 +160,15 @@ class FrameStream:
         keyframe_pts, started = None, self._next == 0
         with decoding(self._path), demuxing(container, stream) as packets:
             for packet in ahead(packets):
-                if keyframe_pts is None:
+                if not started and keyframe_pts is None:
                     keyframe_pts = packet.pts
                 stamp = self._stamp(packet)
                 if self._drains and self._is_beyond(stamp):
                     self._drained = True
                     frames = context.decode(None)
                 else:
-                    references.read(packet)
+                    if references.reads:
+                        references.read(packet)
                     if self._skips and (stamp is not None and stamp < self._skipped_before) is not skipping:
                         skipping = not skipping
                         context.skip_frame = "NONREF" if skipping else "DEFAULT"

@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from video_made import linear_planes, make, moving
+from video_made import linear_planes, make, make_packed, moving
 
 from mvcgc.video import Box, Clip, ClipRequest, Clock, Reader, VideoInfo, probe
 from mvcgc.video.container import VideoPacket
@@ -84,6 +84,25 @@ def test_every_start_of_made_files(tmp_path: Path, codec: str, suffix: str, bfra
         assert same(read(path, info, ClipRequest(start, 5, size=SIZE))[0], whole, start), start
 
 
+@pytest.mark.parametrize("gop", [12, 300])
+def test_every_start_of_packed_b_frames(tmp_path: Path, gop: int) -> None:
+    """One group is read as it is stored, from the first packet on; of several each may need libav's help."""
+    path = make_packed(tmp_path / "packed.avi", tmp_path / "plain.avi", gop)
+    info = probe(path)
+    assert (info.clock, info.vectors, info.keyframes[0]) == (Clock.DTS, True, 0)
+    assert (len(info.keyframes) == 1) == (gop == 300)
+    whole = read(path, info, ClipRequest(0, info.frames, size=SIZE))[0]
+    assert np.array_equal(whole.planes, linear_planes(path, SIZE))
+    with Reader(path, info) as reader, Reader(path, info, pictures=False) as alone:
+        for start in [*range(29), *range(28, -1, -5)]:
+            clip = reader.read([ClipRequest(start, 4, size=SIZE)], motion=True)[0]
+            assert same(clip, whole, start), start
+            (motion,) = alone.read([ClipRequest(start, 4)], motion=True)
+            assert np.array_equal(motion.mv, clip.mv), start
+    for start in (0, 11, 12, 13, 23, 27):
+        assert same(read(path, info, ClipRequest(start, 5, size=SIZE))[0], whole, start), start
+
+
 def test_no_more_is_decoded_than_is_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The last frames are had without the packets behind them; what is wanted all the same is still had."""
     path = make(tmp_path / "made.mp4", 3, -2, frames=32, size=(64, 80), codec="h264", bframes=3)
@@ -93,12 +112,12 @@ def test_no_more_is_decoded_than_is_wanted(tmp_path: Path, monkeypatch: pytest.M
     stream = FrameStream(path, info, export=True)
     for stop in range(13, 22):
         for index, shown in zip(range(13, stop), stream.run(13, stop, stop), strict=True):
-            assert shown.index == index
+            assert shown.place.index == index
             assert np.array_equal(shown.picture.rows[:64, :80], expected[index])
     # Against what was promised, to a frame that the decoder had not been sent when it gave away its last.
     for index in (22, 23):
         shown = next(stream.run(index, index + 1, 21))
-        assert shown.index == index
+        assert shown.place.index == index
         assert np.array_equal(shown.picture.rows[:64, :80], expected[index])
     stream.close()
 

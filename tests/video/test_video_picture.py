@@ -1,5 +1,6 @@
 """RGB: crop, scale, rotation, formats."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import av
@@ -9,7 +10,7 @@ from video_made import linear, linear_planes, make, moving, planes_of, to_444
 
 from mvcgc.video import Box, Clip, ClipRequest, Matrix, MotionField, Reader, encode, probe, to_grey, to_rgb
 from mvcgc.video.colour import from_jpeg
-from mvcgc.video.picture import EXACT, Converter
+from mvcgc.video.picture import EXACT, SCALERS, Converter
 from mvcgc.video.rotate import coded_box, upright
 
 
@@ -47,6 +48,22 @@ def test_a_scaled_crop_is_the_scaled_part(tmp_path: Path) -> None:
     mean = whole[:, 16:112, 24:152].reshape(3, 48, 2, 64, 2).mean((2, 4))
     assert np.abs(scaled - mean).mean() < 4
     assert scaled.shape == (3, 48, 64)
+
+
+def test_many_sizes_in_several_threads(tmp_path: Path) -> None:
+    """More than scalers are kept, again and again; each thread has its own."""
+    path = make(tmp_path / "made.avi", 2, 1, frames=6)
+    info, sizes = probe(path), [(16 + n, 90 - 3 * n) for n in range(SCALERS + 4)]
+    expected = {size: linear_planes(path, size) for size in sizes}
+
+    def same(size: tuple[int, int]) -> bool:
+        with Reader(path, info) as reader:
+            (clip,) = reader.read([ClipRequest(0, 6, size=size)], motion=False)
+        return np.array_equal(clip.planes, expected[size])
+
+    with ThreadPoolExecutor(3) as pool:
+        assert all(pool.map(same, 3 * sizes))
+    assert all(map(same, [*sizes, *reversed(sizes)]))
 
 
 def test_odd_sides(tmp_path: Path) -> None:

@@ -45,6 +45,40 @@ def make(
     return path
 
 
+def make_packed(path: Path, plain: Path, gop: int) -> Path:
+    """An .avi as DivX and Xvid write it: a B-frame lies in the packet of the frame shown after it, and in its
+    own place is a frame that is not coded.
+    """
+    make(plain, 3, -2, frames=33, size=(64, 80), codec="mpeg4", gop=gop, bframes=1)
+    with av.open(plain) as source, av.open(path, "w") as target:
+        copy = target.add_stream_from_template(source.streams.video[0])
+        packets = [packet for packet in source.demux(video=0) if packet.size]
+        stored = []
+        for packet, after in zip(packets, [*packets[1:], None], strict=True):
+            own, behind = bytes(packet), bytes(after) if after is not None and is_b(after) else b""
+            if packet.is_keyframe:
+                own = own.replace(PICTURE, PACKED + PICTURE, 1)
+            stored.append(NOT_CODED if is_b(packet) else own + behind)
+        for number, (packet, data) in enumerate(zip(packets, stored, strict=True)):
+            new = av.Packet(data)
+            new.stream, new.is_keyframe, new.time_base = copy, packet.is_keyframe, packet.time_base
+            new.pts = new.dts = number
+            target.mux(new)
+    return path
+
+
+PICTURE = b"\0\0\1\xb6"
+NOT_CODED = bytes.fromhex("000001b6570c7f")
+PACKED = b"\0\0\1\xb2DivX503b1393p"
+"""User data by which decoders know that B-frames are packed."""
+
+
+def is_b(packet: av.Packet) -> bool:
+    """Whether an MPEG-4 part 2 packet is a B-frame (6.2.5, vop_coding_type)."""
+    data = bytes(packet)
+    return data[data.index(PICTURE) + len(PICTURE)] >> 6 == 2
+
+
 def linear(path: Path, size: tuple[int, int] | None = None, export: bool = False) -> list[av.VideoFrame]:
     """Every frame by the plainest decode up to the first error; 4:4:4 if a size (H, W) is given."""
     found = []
