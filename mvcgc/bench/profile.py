@@ -4,6 +4,7 @@
 answer another.
 """
 
+import gc
 import json
 import os
 import random
@@ -85,6 +86,7 @@ class Watch:
 
 def phases(jobs: Sequence[Job]) -> list[dict[str, float]]:
     """Milliseconds per clip of RGB and motion in each phase, for each job."""
+    gc.freeze()  # torch's objects, which no worker has: to go through them once takes as long as a few clips
     found = []
     for job in jobs:
         watch = Watch()
