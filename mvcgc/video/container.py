@@ -45,7 +45,7 @@ def open_video(
 ) -> tuple[InputContainer, VideoStream]:
     """Open ``path`` and prepare its first video stream for exact, single-threaded decoding.
 
-    ``export``: with motion vectors. Without ``pictures`` these are spoilt where that saves time (a quarter of
+    ``export``: with motion vectors. Without ``pictures`` these are spoilt where that saves time (an eighth of
     the side, and no residual), the vectors are not; not for H.264, whose vectors' distances are measured on
     the pictures. ``info``, where there is one, saves libav from finding out what is of no use in reading.
 
@@ -74,7 +74,7 @@ def open_video(
         # Only before the first decode: through av.open(options=...) it silently does nothing.
         stream.codec_context.flags2 |= Flags2.export_mvs
     if not pictures and stream.codec_context.codec.canonical_name != "h264":
-        stream.codec_context.options = {"skip_idct": "all", "lowres": "2"}
+        stream.codec_context.options = {"skip_idct": "all", "lowres": "3"}
     return container, stream
 
 

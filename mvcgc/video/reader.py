@@ -6,6 +6,7 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
+from av.video.frame import VideoFrame
 from jaxtyping import UInt8
 
 from mvcgc.video.blocks import BlockMatcher
@@ -100,11 +101,19 @@ class Reader:
                 Reason.NO_VECTORS,
                 f"{self._info.codec} exports no motion vectors: dataset.mestimate=true matches blocks",
             )
-        places = planes or [None] * len(requests)
-        parts = [
-            _Part(request, self._path, self._info, motion, planes=place, estimator=self._estimator(motion))
-            for request, place in zip(requests, places, strict=True)
-        ]
+        parts = list[_Part]()
+        for request, place in zip(requests, planes or [None] * len(requests), strict=True):
+            parts.append(
+                _Part(
+                    request,
+                    self._path,
+                    self._info,
+                    motion,
+                    planes=place,
+                    estimator=self._estimator(motion),
+                    before=parts,
+                )
+            )
         distances = Distances()
         position, decoded = -1, list[Shown]()
         stop = self._info.frames if more else max((request.stop for request in requests), default=0)
@@ -160,7 +169,9 @@ class _Part:
         *,
         planes: UInt8[np.ndarray, "3 T H W"] | None,
         estimator: BlockMatcher | Recoder | None,
+        before: Sequence["_Part"],
     ) -> None:
+        """``before`` are parts that take each frame sooner."""
         if request.stop > info.frames:
             raise VideoError(
                 path, Reason.TOO_SHORT, f"has {info.frames} frames, not {request.start}..{request.stop - 1}"
@@ -171,6 +182,8 @@ class _Part:
         self._estimator, self._estimated = estimator, list[Raw]()
         self._first = estimator.first(request.start) if estimator else request.start
         self._settled = request.stop if not motion or estimator else info.frames
+        self._look = request.crop, request.size
+        self._twins = [part for part in before if part._look == self._look]
         self._planes, self._matrix = planes, Matrix.BT601
         if request.size is not None:
             box = request.crop
@@ -204,7 +217,7 @@ class _Part:
         if not self._first <= index < self._settled:
             return
         if self._planes is not None and self._start <= index < self._stop:
-            self._matrix = self._converter.convert(shown.frame, index - self._start)
+            self._matrix = self._show(shown.frame, index, self._planes)
         if self._estimator is not None:
             # An estimator's reference is always the picture before.
             for answered, raw in self._estimator.push(shown.frame, index, index == self._stop - 1):
@@ -213,6 +226,14 @@ class _Part:
                 self._estimated.append(raw)
         elif record is not None:
             self._records[index] = record
+
+    def _show(self, frame: VideoFrame, index: int, planes: UInt8[np.ndarray, "3 T H W"]) -> Matrix:
+        """Write the picture of a frame: that which a clip like this one has just made of it, or a new one."""
+        for twin in self._twins:
+            if twin._planes is not None and twin._start <= index < twin._stop:
+                planes[:, index - self._start] = twin._planes[:, index - twin._start]
+                return twin._matrix
+        return self._converter.convert(frame, index - self._start)
 
     def clip(self, vectors: Vectors) -> Clip:
         """The finished clip; ``vectors`` are those of the frames of its records, unless it estimates them."""

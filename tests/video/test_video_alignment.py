@@ -1,5 +1,6 @@
 """Frames and vectors of a clip are exactly those of its place, from wherever it starts."""
 
+from collections import Counter
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -9,9 +10,9 @@ import numpy as np
 import pytest
 from video_made import linear_planes, make, make_packed, moving
 
-from mvcgc.video import Box, Clip, ClipRequest, Clock, Reader, VideoInfo, probe
+from mvcgc.video import Box, Clip, ClipRequest, Clock, Matrix, Reader, VideoInfo, probe
 from mvcgc.video.container import VideoPacket
-from mvcgc.video.picture import plane_rows
+from mvcgc.video.picture import Converter, plane_rows
 from mvcgc.video.references import References
 from mvcgc.video.stream import FrameStream
 
@@ -325,6 +326,38 @@ def test_several_clips_in_one_pass_are_what_each_is_alone(tmp_path: Path) -> Non
             assert one is None or np.array_equal(one, other)
     assert together[0].planes.shape == (3, 9, 32, 32)
     assert together[3].planes is None
+
+
+def test_clips_that_look_alike_share_their_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each picture is made once for each crop and size, and is what it would be alone."""
+    path = make(tmp_path / "made.mp4", 3, -2, frames=40, codec="h264", bframes=3)
+    info, box = probe(path), Box(8, 10, 64, 80)
+    requests = [
+        ClipRequest(3, 9, size=SIZE),
+        ClipRequest(3, 12, size=SIZE),
+        ClipRequest(5, 4, box, SIZE),
+        ClipRequest(6, 4, box, (24, 48)),
+        ClipRequest(7, 6, box, SIZE),
+        ClipRequest(7, 3),
+        ClipRequest(13, 4, size=SIZE),
+        ClipRequest(16, 2),
+    ]
+    alone = [read(path, info, request)[0] for request in requests]
+    made = Counter[str]()
+    convert = Converter.convert
+
+    def counted(self: Converter, frame: av.VideoFrame, number: int) -> Matrix:
+        made["pictures"] += 1
+        return convert(self, frame, number)
+
+    monkeypatch.setattr(Converter, "convert", counted)
+    for clip, expected in zip(read(path, info, *requests), alone, strict=True):
+        assert clip.matrix == expected.matrix
+        assert np.array_equal(clip.mv, expected.mv)
+        assert (clip.planes is None) == (expected.planes is None)
+        assert clip.planes is None or np.array_equal(clip.planes, expected.planes)
+    # Frames 3 to 16; 5 to 8 and 9 to 12 of the crop; 6 to 9 of it in another size.
+    assert made["pictures"] == 14 + 8 + 4
 
 
 def test_matched_blocks_depend_on_the_request_alone(tmp_path: Path) -> None:
