@@ -112,7 +112,7 @@ class References:
         kept = min(KEPT, h264.most_references(extradata)) if self.reads else 0
         self._packets: dict[int | None, tuple[int, bool]] = {}
         self._shown: deque[Picture] = deque(maxlen=kept)
-        self._anchor: int | None = None
+        self._anchor = self._passed = -1
         self._order = 0
 
     def read(self, packet: VideoPacket) -> None:
@@ -123,20 +123,26 @@ class References:
             if len(self._packets) > PENDING:
                 del self._packets[next(iter(self._packets))]
 
+    def pass_over(self, index: int) -> None:
+        """Note an anchor that is not decoded."""
+        self._passed = max(self._passed, index)
+
     def show(self, frame: VideoFrame, index: int, *, keyframe: bool) -> Shown:
         """The frame shown as ``index``."""
-        if keyframe:
-            self._forget()
         anchor = frame.pict_type not in B_TYPES
         if self.reads:
-            return self._show_one_of_many(frame, index, anchor=anchor)
+            return self._show_one_of_many(frame, index, anchor=anchor, keyframe=keyframe)
         # No picture is kept: with another one in its round the decoder would have to fill colder memory.
-        back = 0 if self._anchor is None else index - self._anchor
+        before = max(self._anchor, self._passed)
         if anchor:
             self._anchor = index
-        return Shown(Place(index, 0, anchor, anchor), frame, back, ())
+        return Shown(
+            Place(index, 0, anchor, anchor), frame, 0 if keyframe or before < 0 else index - before, ()
+        )
 
-    def _show_one_of_many(self, frame: VideoFrame, index: int, *, anchor: bool) -> Shown:
+    def _show_one_of_many(self, frame: VideoFrame, index: int, *, anchor: bool, keyframe: bool) -> Shown:
+        if keyframe:
+            self._shown.clear()
         order, reference = self._packets.pop(frame.pts, (0, anchor))
         picture = Picture(Place(index, order, anchor, reference), frame)
         older = tuple([p for p in self._shown if may_refer(picture.place, p.place)])
@@ -146,12 +152,9 @@ class References:
 
     def clear(self) -> None:
         """Let go of the pictures: a new run begins, which counts on in `Place.order`."""
-        self._forget()
-        self._packets.clear()
-
-    def _forget(self) -> None:
         self._shown.clear()
-        self._anchor = None
+        self._packets.clear()
+        self._anchor = self._passed = -1
 
 
 def may_refer(frame: Place, other: Place) -> bool:

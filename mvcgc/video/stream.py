@@ -5,11 +5,13 @@ from bisect import bisect_right
 from collections.abc import Callable, Generator, Iterator
 from operator import attrgetter
 from pathlib import Path
+from typing import Literal
 
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from mvcgc.video import mpeg4
 from mvcgc.video.container import VideoPacket, ahead, decoding, demuxing, open_video
 from mvcgc.video.errors import Reason, VideoError
 from mvcgc.video.info import Clock, VideoInfo
@@ -42,7 +44,9 @@ class FrameStream:
 
     While it rolls from a keyframe to the wanted frame, frames that no other refers to are not decoded; that
     needs a clock to tell the place of the rest (`VideoInfo.clock`) and leaves what is shown bit-exact. Where
-    neither their pictures are wanted nor their vectors are of use, such frames are never decoded.
+    neither their pictures are wanted nor their vectors are of use, such frames are never decoded. Where a pts
+    tells each packet's place, too, the others are then passed over on the way: MPEG-4 part 2 predicts a
+    frame's vectors from that frame alone.
     """
 
     def __init__(self, path: Path, info: VideoInfo, *, export: bool, pictures: bool = True) -> None:
@@ -58,6 +62,7 @@ class FrameStream:
         # MPEG-4's decoder, and its kin, give away the frame that they held without its vectors.
         self._drains = info.clock is Clock.PTS and info.codec == "h264"
         self._skips_all = self._skips and not pictures and info.codec in VOID
+        self._passes = self._skips_all and info.clock is Clock.PTS
         self._stamp = STAMPS[info.clock]
         self._next, self._stop, self._drained = 0, -1, False
         self._file: tuple[InputContainer, VideoStream] | None = None
@@ -110,10 +115,14 @@ class FrameStream:
             self._seek(slot)
         self._aimed_at = sys.maxsize if self._skips_all else index
         if self._skips:
-            skippable = self._aimed_at - MARGIN[self._info.clock] - NEAR
-            self._skipped_before = self._info.origin + skippable * self._info.step
+            self._skipped_before = self._before(self._aimed_at - MARGIN[self._info.clock])
+            self._passed_before = self._before(index)
         if stop != self._stop:
             self._stop, self._unsent = stop, set(range(self._next, stop))
+
+    def _before(self, index: int) -> float:
+        """Frames before ``index`` have stamps below this one."""
+        return self._info.origin + (index - NEAR) * self._info.step
 
     def _run_to(self, index: int) -> Shown | None:
         for frame in self._frames:
@@ -156,7 +165,7 @@ class FrameStream:
     def _decode(self, container: InputContainer, stream: VideoStream) -> Generator[VideoFrame, None, None]:
         """Frames in display order from the file's position on, without those that miss their references."""
         context, references = stream.codec_context, self._references
-        context.skip_frame, skipping = "DEFAULT", False
+        context.skip_frame = discarded = "DEFAULT"
         keyframe_pts, started = None, self._next == 0
         with decoding(self._path), demuxing(container, stream) as packets:
             for packet in ahead(packets):
@@ -169,9 +178,8 @@ class FrameStream:
                 else:
                     if references.reads:
                         references.read(packet)
-                    if self._skips and (stamp is not None and stamp < self._skipped_before) is not skipping:
-                        skipping = not skipping
-                        context.skip_frame = "NONREF" if skipping else "DEFAULT"
+                    if self._skips and (now := self._discarded(packet, stamp)) != discarded:
+                        context.skip_frame = discarded = now
                     frames = packet.decode()
                 for frame in frames:
                     # After a seek into an open group, the first frames lie before the keyframe.
@@ -180,6 +188,16 @@ class FrameStream:
                         yield frame
                 if self._drained:
                     break
+
+    def _discarded(self, packet: VideoPacket, stamp: int | None) -> Literal["DEFAULT", "NONREF", "NONKEY"]:
+        """What the decoder leaves out as it gets the packet."""
+        if stamp is None or stamp >= self._skipped_before:
+            return "DEFAULT"
+        if not self._passes or stamp >= self._passed_before:
+            return "NONREF"
+        if mpeg4.is_anchor(bytes(packet)):
+            self._references.pass_over(round((stamp - self._info.origin) / self._info.step))
+        return "NONKEY"
 
     def _is_beyond(self, stamp: int | None) -> bool:
         """Whether a packet of this stamp comes, in the order of decoding, after all that is wanted.

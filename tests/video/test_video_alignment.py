@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from video_made import linear_planes, make, make_packed, moving
 
-from mvcgc.video import Box, Clip, ClipRequest, Clock, Matrix, Reader, VideoInfo, probe
+from mvcgc.video import Box, Clip, ClipRequest, Clock, Matrix, Reader, VideoInfo, mpeg4, probe
 from mvcgc.video.container import VideoPacket
 from mvcgc.video.picture import Converter, plane_rows
-from mvcgc.video.references import References
+from mvcgc.video.references import References, Shown
 from mvcgc.video.stream import FrameStream
 
 SIZE = (32, 40)
@@ -416,6 +416,43 @@ def test_motion_alone_is_the_motion_beside_pictures(
         assert found.valid.any()
         with pytest.raises(ValueError, match="motion alone"):
             alone.read([ClipRequest(9, 12, size=SIZE)], motion=True)
+
+
+@pytest.mark.parametrize("bframes", [0, 1, 5])
+@pytest.mark.parametrize("suffix", [".avi", ".mp4"])
+def test_motion_alone_passes_over_what_comes_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, bframes: int
+) -> None:
+    """Vectors need no other frame, but how far back that lies is known all the same."""
+    path = make(
+        tmp_path / f"made{suffix}", 3, -2, frames=60, size=(64, 80), codec="mpeg4", gop=300, bframes=bframes
+    )
+    info = probe(path)
+    assert (info.clock, info.keyframes) == (Clock.PTS, (0,))
+    whole = read(path, info, ClipRequest(0, 60))[0]
+    decoded, show = list[int](), References.show
+
+    def counted(self: References, frame: av.VideoFrame, index: int, *, keyframe: bool) -> Shown:
+        decoded.append(index)
+        return show(self, frame, index, keyframe=keyframe)
+
+    monkeypatch.setattr(References, "show", counted)
+    with Reader(path, info, pictures=False) as alone:
+        for starts in ([50], [3, 30], [10, 11, 41], [0], [55], [20]):
+            decoded.clear()
+            clips = alone.read([ClipRequest(start, 5) for start in starts], motion=True)
+            for start, clip in zip(starts, clips, strict=True):
+                assert np.array_equal(clip.mv, whole.mv[start : start + 5]), start
+                assert np.array_equal(clip.valid, whole.valid[start : start + 5]), start
+            # The first frame, which is a keyframe, one that was on its way, and each clip up to its anchor.
+            assert len(decoded) <= 2 + 6 * len(starts), decoded
+
+
+def test_anchors_of_mpeg4() -> None:
+    for kind in range(4):
+        assert mpeg4.is_anchor(b"\0\0\1\xb2user\0\0\1\xb6" + bytes([kind << 6])) is (kind != 2)
+    for nothing in (b"", b"\0\0\1", b"\0\0\1\xb6", b"\0\0\1\xb3\xff\xff"):
+        assert not mpeg4.is_anchor(nothing)
 
 
 @pytest.mark.parametrize("name", [name for name in REAL if name.endswith(".avi")])
