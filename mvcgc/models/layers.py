@@ -4,8 +4,8 @@ Both take and give ``channels_last_3d`` activations, [B, C, T, H, W] in the orde
 order time and space fold into other axes without a copy, and so a window that is one cell wide along some
 axes becomes a product of matrices or a two-dimensional operation. On CPUs torch 2.13 has no fast three-
 dimensional pooling, and leaves fast convolutions aside for windows of 1 x 1 pixels in small batches, and its
-gradient of a weight along time takes two to five times as long as the products that make it up; on GPUs its
-three-dimensional pooling copies into another layout and back.
+gradient of a weight along time takes longer than the products that make it up; on GPUs its three-dimensional
+pooling copies into another layout and back.
 """
 
 import math

@@ -7,7 +7,7 @@ _B = 2
 """vop_coding_type of B-frames (table 6-20)."""
 
 
-def is_anchor(packet: bytes) -> bool:
-    """Whether a packet begins with a frame that is no B-frame."""
+def is_b(packet: bytes) -> bool:
+    """Whether a packet begins with a B-frame; False also where no frame is recognised."""
     coding = packet.find(PICTURE) + len(PICTURE)
-    return len(PICTURE) <= coding < len(packet) and packet[coding] >> 6 != _B
+    return len(PICTURE) <= coding < len(packet) and packet[coding] >> 6 == _B

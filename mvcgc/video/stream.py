@@ -195,7 +195,7 @@ class FrameStream:
             return "DEFAULT"
         if not self._passes or stamp >= self._passed_before:
             return "NONREF"
-        if mpeg4.is_anchor(bytes(packet)):
+        if not mpeg4.is_b(bytes(packet)):
             self._references.pass_over(round((stamp - self._info.origin) / self._info.step))
         return "NONKEY"
 

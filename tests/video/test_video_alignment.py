@@ -448,11 +448,11 @@ def test_motion_alone_passes_over_what_comes_before(
             assert len(decoded) <= 2 + 6 * len(starts), decoded
 
 
-def test_anchors_of_mpeg4() -> None:
+def test_b_frames_of_mpeg4() -> None:
     for kind in range(4):
-        assert mpeg4.is_anchor(b"\0\0\1\xb2user\0\0\1\xb6" + bytes([kind << 6])) is (kind != 2)
+        assert mpeg4.is_b(b"\0\0\1\xb2user\0\0\1\xb6" + bytes([kind << 6])) is (kind == 2)
     for nothing in (b"", b"\0\0\1", b"\0\0\1\xb6", b"\0\0\1\xb3\xff\xff"):
-        assert not mpeg4.is_anchor(nothing)
+        assert not mpeg4.is_b(nothing)
 
 
 @pytest.mark.parametrize("name", [name for name in REAL if name.endswith(".avi")])

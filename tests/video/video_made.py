@@ -9,7 +9,7 @@ import numpy as np
 from av.codec.context import Flags2
 from av.video.reformatter import ColorRange
 
-from mvcgc.video import encode
+from mvcgc.video import encode, mpeg4
 from mvcgc.video.picture import EXACT
 
 HEIGHT, WIDTH = 144, 176
@@ -54,11 +54,11 @@ def make_packed(path: Path, plain: Path, gop: int) -> Path:
         copy = target.add_stream_from_template(source.streams.video[0])
         packets = [packet for packet in source.demux(video=0) if packet.size]
         stored = []
-        for packet, after in zip(packets, [*packets[1:], None], strict=True):
-            own, behind = bytes(packet), bytes(after) if after is not None and is_b(after) else b""
+        for packet, after in zip(packets, [*packets[1:], b""], strict=True):
+            own, behind = bytes(packet), bytes(after)
             if packet.is_keyframe:
-                own = own.replace(PICTURE, PACKED + PICTURE, 1)
-            stored.append(NOT_CODED if is_b(packet) else own + behind)
+                own = own.replace(mpeg4.PICTURE, PACKED + mpeg4.PICTURE, 1)
+            stored.append(NOT_CODED if mpeg4.is_b(own) else own + (behind if mpeg4.is_b(behind) else b""))
         for number, (packet, data) in enumerate(zip(packets, stored, strict=True)):
             new = av.Packet(data)
             new.stream, new.is_keyframe, new.time_base = copy, packet.is_keyframe, packet.time_base
@@ -67,16 +67,9 @@ def make_packed(path: Path, plain: Path, gop: int) -> Path:
     return path
 
 
-PICTURE = b"\0\0\1\xb6"
 NOT_CODED = bytes.fromhex("000001b6570c7f")
 PACKED = b"\0\0\1\xb2DivX503b1393p"
 """User data by which decoders know that B-frames are packed."""
-
-
-def is_b(packet: av.Packet) -> bool:
-    """Whether an MPEG-4 part 2 packet is a B-frame (6.2.5, vop_coding_type)."""
-    data = bytes(packet)
-    return data[data.index(PICTURE) + len(PICTURE)] >> 6 == 2
 
 
 def linear(path: Path, size: tuple[int, int] | None = None, export: bool = False) -> list[av.VideoFrame]:
