@@ -120,6 +120,10 @@ class FrameStream:
         if stop != self._stop:
             self._stop, self._unsent = stop, set(range(self._next, stop))
 
+    def _place(self, stamp: int) -> float:
+        """Which frame carries a time stamp, by the clock; between two frames if none does."""
+        return (stamp - self._info.origin) / self._info.step
+
     def _before(self, index: int) -> float:
         """Frames before ``index`` have stamps below this one."""
         return self._info.origin + (index - NEAR) * self._info.step
@@ -196,7 +200,7 @@ class FrameStream:
         if not self._passes or stamp >= self._passed_before:
             return "NONREF"
         if not mpeg4.is_b(bytes(packet)):
-            self._references.pass_over(round((stamp - self._info.origin) / self._info.step))
+            self._references.pass_over(round(self._place(stamp)))
         return "NONKEY"
 
     def _is_beyond(self, stamp: int | None) -> bool:
@@ -206,7 +210,7 @@ class FrameStream:
         """
         if stamp is None:
             return False
-        place = (stamp - self._info.origin) / self._info.step
+        place = self._place(stamp)
         if not self._unsent:
             return place > self._stop - NEAR
         if abs(place - round(place)) < NEAR:
@@ -219,7 +223,7 @@ class FrameStream:
         if stamp is None:
             # What a decoder held back until the end carries none; frames before may have been left out.
             return max(self._next, self._info.frames - 1) if self._skips_all else self._next
-        index = round((stamp - self._info.origin) / self._info.step)
+        index = round(self._place(stamp))
         if index != self._next:
             # Frames may have been skipped before the one that is aimed at, and left out from the stop on.
             left_out = self._drained and self._next >= self._stop
