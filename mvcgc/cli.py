@@ -6,11 +6,12 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from mvcgc import follow, inventory, run, weights
-from mvcgc.bench import commands
+from mvcgc import commands, run
+from mvcgc.bench import commands as bench_commands
 from mvcgc.collect import collect, ui, watch
+from mvcgc.commands import data, weights
 from mvcgc.config import Config, compose
-from mvcgc.console import exit_code_of
+from mvcgc.exit_codes import exit_code_of
 from mvcgc.sweep import write_and_print
 
 ROOT_VARIABLE = "MVCGC_ROOT"
@@ -76,8 +77,8 @@ def _parser() -> argparse.ArgumentParser:
     coclr.add_argument("checkpoint", metavar="CHECKPOINT", type=Path)
     coclr.add_argument("file", metavar="FILE.safetensors", type=Path)
 
-    data = verbs.add_parser("data", help="index datasets, make the demo's videos")
-    steps = data.add_subparsers(metavar="STEP", required=True)
+    datasets = verbs.add_parser("data", help="index datasets, make the demo's videos")
+    steps = datasets.add_subparsers(metavar="STEP", required=True)
     _take_overrides(
         _add(steps, "scan", _data_scan, "index the datasets of a configuration and report refused files")
     )
@@ -86,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
 
     bench = verbs.add_parser("bench", help="measure ourselves")
     subjects = bench.add_subparsers(metavar="SUBJECT", required=True)
-    commands.add_to(subjects)
+    bench_commands.add_to(subjects)
     return parser
 
 
@@ -114,19 +115,19 @@ def _plan(parsed: argparse.Namespace) -> int:
 
 def _status(parsed: argparse.Namespace) -> None:
     root = _root()
-    record = follow.find_sweep(root, parsed.sweep)
+    record = commands.find_sweep(root, parsed.sweep)
     if parsed.watch:
-        follow.watch(root, record)
+        commands.watch(root, record)
     else:
-        sys.stdout.write(follow.status(root, record))
+        sys.stdout.write(commands.status(root, record))
 
 
 def _logs(parsed: argparse.Namespace) -> None:
-    follow.print_logs(follow.find_stage(_root(), parsed.stage), parsed.follow)
+    commands.print_logs(commands.find_stage(_root(), parsed.stage), parsed.follow)
 
 
 def _cancel(parsed: argparse.Namespace) -> None:
-    print("\n".join(follow.cancel(_root(), parsed.target)))
+    print("\n".join(commands.cancel(_root(), parsed.target)))
 
 
 def _collect(parsed: argparse.Namespace) -> None:
@@ -143,7 +144,7 @@ def _collect(parsed: argparse.Namespace) -> None:
 
 def _tables(parsed: argparse.Namespace) -> None:
     root = _root()
-    records = [follow.find_sweep(root, parsed.sweep)] if parsed.sweep else follow.newest_of_each(root)
+    records = [commands.find_sweep(root, parsed.sweep)] if parsed.sweep else commands.newest_of_each(root)
     write_and_print(records, root, Path(compose([]).results))
 
 
@@ -154,7 +155,7 @@ def _ui(parsed: argparse.Namespace) -> int:
 
 
 def _export(parsed: argparse.Namespace) -> None:
-    card = weights.export_encoder(follow.find_stage(_root(), parsed.stage), parsed.file, parsed.view)
+    card = weights.export_encoder(commands.find_stage(_root(), parsed.stage), parsed.file, parsed.view)
     network = f"{card.backbone.arch.value} of width {card.backbone.width:g}"
     print(f"{parsed.file}: {card.view} of {card.stage}, {network}")
 
@@ -165,15 +166,15 @@ def _import_coclr(parsed: argparse.Namespace) -> None:
 
 
 def _data_scan(parsed: argparse.Namespace) -> None:
-    inventory.scan(compose(parsed.overrides))
+    data.scan(compose(parsed.overrides))
 
 
 def _data_make_demo(parsed: argparse.Namespace) -> None:
-    inventory.make_demo_videos(compose(parsed.overrides))
+    data.make_demo_videos(compose(parsed.overrides))
 
 
 def _data_report(_: argparse.Namespace) -> None:
-    inventory.report_all(_root())
+    data.report_all(_root())
 
 
 def _root() -> Path:

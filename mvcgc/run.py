@@ -8,7 +8,7 @@ import hydra
 
 from hydra_plugins.mvcgc_launcher.single import run_single
 from mvcgc.config import CONFIG_MODULE, CONFIG_NAME
-from mvcgc.console import exit_code_of
+from mvcgc.exit_codes import exit_code_of
 
 # A plan's objects, of which there may be millions, live to its end: to look among them again and again for
 # what could be freed took a quarter of its time. By default every tenth younger collection looks at all.

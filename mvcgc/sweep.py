@@ -11,8 +11,8 @@ import mvcgc
 from mvcgc import plan
 from mvcgc.collect import CollectError, collect
 from mvcgc.config import Config, TableRequest
-from mvcgc.data.manifest import Manifest
-from mvcgc.data.prepare import is_scanned, prepare
+from mvcgc.data.index.manifest import Manifest
+from mvcgc.data.index.prepare import is_scanned, prepare
 from mvcgc.errors import UserError
 from mvcgc.launch import local
 from mvcgc.launch.machine import Machine
@@ -107,7 +107,7 @@ def _execute(
     finally:
         if not report.left:  # jobs that go on by themselves still have someone who wants them
             for sweep in sweeps:
-                plan.ongoing.end(root, sweep)
+                plan.active_sweeps.end(root, sweep)
     return report
 
 
@@ -187,7 +187,7 @@ def _write_records(tables: Sequence[TableRequest], graph: plan.Graph, root: Path
         )
         record = plan.record_of([next(planned) for _ in table.rows], origin, table.spec)
         plan.write_record(root, record)
-        plan.ongoing.begin(root, record)
+        plan.active_sweeps.begin(root, record)
         records.append(record)
     return records
 

@@ -18,7 +18,7 @@ from mvcgc.plan import RowRecord
 HOLDER = """
 import sys, time
 from pathlib import Path
-from mvcgc.identity import StageFolder
+from mvcgc.runs.folder import StageFolder
 assert StageFolder(Path(sys.argv[1])).try_lock(sys.argv[2])
 print("held", flush=True)
 time.sleep(60)

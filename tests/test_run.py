@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from commands import Command, assert_mistake
-from rows import finish
+from plan_factories import finish
 
 from mvcgc import plan, run, sweep
 from mvcgc.collect import CollectError

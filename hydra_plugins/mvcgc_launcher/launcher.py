@@ -29,12 +29,12 @@ class StageLauncher(Launcher):
         self.hydra_context: HydraContext | None = None
         self.config: DictConfig | None = None
 
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:  # noqa: ARG002
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Called by Hydra."""
         self.hydra_context = hydra_context
         self.config = config
 
-    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:  # noqa: ARG002
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Act on all jobs at once.
 
         They share stages, so they end together: all COMPLETED, or, with `StagesFailed` for each, all FAILED.

@@ -17,7 +17,7 @@ OURS = "hydra_plugins.mvcgc_launcher."
 
 def run_single(_: DictConfig) -> None:
     """Hydra's task function: leaves with an exit code, as Hydra adds a line of its own to exceptions."""
-    from mvcgc.console import exit_code_of
+    from mvcgc.exit_codes import exit_code_of
 
     sys.exit(exit_code_of(launch_single))
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mvcgc.data.batch import Batch
-from mvcgc.data.dataset import Source
+from mvcgc.data.clips.dataset import Source
+from mvcgc.data.clips.modalities import RGB, VIEW_CHANNELS
+from mvcgc.data.clips.sampling import AugmentConfig, ClipConfig, MotionConfig, draw_pair
 from mvcgc.data.demo import DemoConfig
-from mvcgc.data.prepare import DatasetConfig, prepare
-from mvcgc.data.sampling import AugmentConfig, ClipConfig, MotionConfig, draw_pair
-from mvcgc.data.views import RGB, VIEW_CHANNELS
+from mvcgc.data.index.prepare import DatasetConfig, prepare
+from mvcgc.data.loading.batch import Batch
 
 PICTURE = (320, 240)
 """Width and height of the video that a made-up batch is supposed to come from, UCF101's."""

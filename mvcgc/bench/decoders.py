@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from mvcgc.data import heap
-from mvcgc.data.sampling import ClipConfig, Draw, MotionConfig
-from mvcgc.data.views import Format, read_views
+from mvcgc.data.clips.modalities import Format, read_views
+from mvcgc.data.clips.sampling import ClipConfig, Draw, MotionConfig
+from mvcgc.data.loading import malloc
 from mvcgc.video import Box, VideoInfo
 
 FRAMES, SIZE = 32, 128
@@ -60,7 +60,7 @@ class Spent:
 
 def ours(*views: str, clips: int = 1) -> Read:
     """What a loader's worker does for a sample of one or two clips, from opening the file on."""
-    heap.keep_freed()
+    malloc.keep_freed()
     form = Format(views, ClipConfig(FRAMES, SIZE), MotionConfig(size=SIZE))
 
     def read(at: At) -> object:

@@ -11,13 +11,13 @@ from mvcgc import dist
 from mvcgc.bench import clips, measure
 from mvcgc.bench.clips import Shape
 from mvcgc.data.augment import augment
-from mvcgc.data.dataset import Source
-from mvcgc.data.loader import Loader, train_loader
-from mvcgc.data.sampling import AugmentConfig
-from mvcgc.data.views import MV, RGB
+from mvcgc.data.clips.dataset import Source
+from mvcgc.data.clips.modalities import MV, RGB
+from mvcgc.data.clips.sampling import AugmentConfig
+from mvcgc.data.loading.loader import Loader, train_loader
 from mvcgc.dist import Device
 from mvcgc.errors import UserError
-from mvcgc.stages.batches import Epochs
+from mvcgc.stages.pretrain.epochs import Epochs
 
 VIEWS = (RGB, MV)
 BATCHES = 4

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from mvcgc.identity import write_atomic
+from mvcgc.files import write_atomic
 from mvcgc.stages.provenance import processor
 
 _GPU_EVERY_S = 0.2

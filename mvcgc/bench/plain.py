@@ -13,12 +13,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mvcgc.data.augment import augment
-from mvcgc.data.batch import Batch
-from mvcgc.models.contrast import ContrastModel
+from mvcgc.data.loading.batch import Batch
+from mvcgc.method.base import Embeddings, Method
+from mvcgc.method.mining import Ids, relate
+from mvcgc.method.momentum import ContrastModel
+from mvcgc.method.step_metrics import step_metrics
 from mvcgc.models.encoder import Encoder
 from mvcgc.models.layers import Conv, MaxPool
-from mvcgc.models.objective import objective, step_metrics
-from mvcgc.positives import Ids, MethodConfig, relate
 from mvcgc.train import OptimConfig
 
 
@@ -26,7 +27,7 @@ class PlainStep:
     """Takes steps on one process; ``model`` stays as it is."""
 
     def __init__(
-        self, model: ContrastModel, method: MethodConfig, optim: OptimConfig, device: torch.device
+        self, model: ContrastModel, method: Method, optim: OptimConfig, device: torch.device
     ) -> None:
         self._method, self._device = method, device
         self._views = model.queue.views
@@ -48,24 +49,20 @@ class PlainStep:
             keys = {view: self._key[view](clips[view][:, 1]) for view in self._views}
         ids = Ids(batch.video, batch.group, batch.label)
         relations = relate(ids, self._queue.ids)
-        terms = objective(
-            self._method,
-            trained=self._views,
-            queries=queries,
-            keys=keys,
-            queue={view: entries.clone() for view, entries in self._queue.entries().items()},
-            relations=relations,
-        )
+        queue = {view: entries.clone() for view, entries in self._queue.entries().items()}
+        step = Embeddings(queries, keys, queue, relations)
+        terms = [self._method.term(view, step) for view in self._views]
         step_metrics(terms, relations)
-        loss = torch.stack([term.loss() for term in terms]).sum()
+        loss = torch.stack([self._method.loss(term).mean() for term in terms]).sum()
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         found = loss.item()
         assert math.isfinite(found), "the loss is not finite"
         self._optimizer.step()
+        momentum = self._method.config.momentum
         with torch.no_grad():
             for key, query in zip(self._key.parameters(), self._query.parameters(), strict=True):
-                key.copy_(self._method.momentum * key + (1 - self._method.momentum) * query)
+                key.copy_(momentum * key + (1 - momentum) * query)
         self._queue.enqueue(keys, ids)
         return found
 

@@ -26,12 +26,13 @@ import torch
 
 from mvcgc.bench import measure
 from mvcgc.bench.decoders import FRAMES, SIZE, At, Job, ours
-from mvcgc.data import augment, views
-from mvcgc.data.batch import Batch
-from mvcgc.data.item import Item
-from mvcgc.data.pool import Pool
-from mvcgc.data.sampling import ClipConfig, Draw, MotionConfig
-from mvcgc.data.views import Format
+from mvcgc.data import augment
+from mvcgc.data.clips import modalities
+from mvcgc.data.clips.item import Item
+from mvcgc.data.clips.modalities import Format
+from mvcgc.data.clips.sampling import ClipConfig, Draw, MotionConfig
+from mvcgc.data.loading.batch import Batch
+from mvcgc.data.loading.worker_pool import Pool
 from mvcgc.video import Box, VideoInfo, distances, picture, reader, stream
 
 PHASES: list[tuple[str, Any, str]] = [
@@ -44,8 +45,8 @@ PHASES: list[tuple[str, Any, str]] = [
     ("distances", distances.Distances, "add"),
     ("distances", distances.Distances, "vectors"),
     ("raster", reader, "assemble"),
-    ("sample", views, "motion_field"),
-    ("sample", views, "crop_motion"),
+    ("sample", modalities, "motion_field"),
+    ("sample", modalities, "crop_motion"),
 ]
 """What is watched: phase, owner and name of a function. A phase's time is without that of others within."""
 

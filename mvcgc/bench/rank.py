@@ -48,7 +48,7 @@ class Traffic:
 
     @contextmanager
     def counted(self) -> Iterator[None]:
-        """See the collectives of `mvcgc.dist` and `mvcgc.models.shuffle` meanwhile."""
+        """See the collectives of `mvcgc.dist` and `mvcgc.method.shuffle` meanwhile."""
         with ExitStack() as stack:
             for name, position in (("all_reduce", 0), ("all_gather", 1), ("all_to_all_single", 1)):
                 stack.enter_context(patch.object(td, name, self._counting(getattr(td, name), position)))

@@ -10,12 +10,16 @@ from torch.nn import functional
 
 from mvcgc import dist
 from mvcgc.bench.clips import Shape
-from mvcgc.data.batch import Batch
-from mvcgc.data.views import VIEW_CHANNELS
+from mvcgc.data.clips.modalities import VIEW_CHANNELS
+from mvcgc.data.loading.batch import Batch
 from mvcgc.dist import Dist
-from mvcgc.models import Arch, BackboneConfig, ContrastModel
-from mvcgc.positives import Ids, MethodConfig, Variant
-from mvcgc.stages.contrast import Contrast
+from mvcgc.method.base import Method
+from mvcgc.method.infonce import InfoNCE
+from mvcgc.method.mining import Ids
+from mvcgc.method.momentum import ContrastModel
+from mvcgc.method.mvcgc import MVCGC
+from mvcgc.method.task import Contrast
+from mvcgc.models import Arch, BackboneConfig
 from mvcgc.train import Checkpoints, NoJournal, OptimConfig, ScheduleKind, Session, StopFlag
 from mvcgc.train.loop import step
 from mvcgc.train.state import TrainState
@@ -41,9 +45,9 @@ class Setting:
         return STAGES[self.stage]
 
     @property
-    def method(self) -> MethodConfig:
+    def method(self) -> Method:
         """The paper's of that stage."""
-        return MethodConfig(variant=Variant.mvcgc if self.stage == "cross" else Variant.infonce)
+        return MVCGC(MVCGC.Config()) if self.stage == "cross" else InfoNCE(InfoNCE.Config())
 
     @property
     def optim(self) -> OptimConfig:
@@ -54,8 +58,8 @@ class Setting:
         """Always of the same weights, its queue full, so that all of the objective is at work."""
         torch.manual_seed(0)
         channels = {view: VIEW_CHANNELS[view] for view in self.views}
-        model = ContrastModel(channels, BackboneConfig(self.arch), self.method)
-        size, dim = self.method.queue, self.method.dim
+        model = ContrastModel(channels, BackboneConfig(self.arch), self.method.config)
+        size, dim = self.method.config.queue, self.method.config.dim
         keys = {view: functional.normalize(torch.randn(size, dim), dim=1) for view in self.views}
         number = torch.arange(size) + (1 << 40)
         model.queue.enqueue(keys, Ids(number, number, number % 10))

@@ -14,12 +14,12 @@ from mvcgc.bench import clips, measure
 from mvcgc.bench.clips import Shape
 from mvcgc.bench.plain import PlainStep
 from mvcgc.bench.step import STAGES, OurStep, Setting
-from mvcgc.data.loader import train_loader
-from mvcgc.data.sampling import AugmentConfig
+from mvcgc.data.clips.sampling import AugmentConfig
+from mvcgc.data.loading.loader import train_loader
 from mvcgc.dist import Device, Dist
 from mvcgc.models import Arch
 from mvcgc.phases import observed
-from mvcgc.stages.batches import Epochs
+from mvcgc.stages.pretrain.epochs import Epochs
 
 PHASES = (
     "copy",

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from mvcgc.identity import StageFolder
+from mvcgc.runs.folder import StageFolder
 
 
 def main(folder: StageFolder) -> None:

@@ -13,7 +13,7 @@ import cattrs
 from cattrs.errors import BaseValidationError
 
 from mvcgc.collect.view import Sample
-from mvcgc.identity import write_atomic
+from mvcgc.files import write_atomic
 
 
 @dataclass

@@ -10,7 +10,7 @@ from mvcgc.collect.config import CollectError, TrackingConfig
 from mvcgc.collect.sources import root_id
 from mvcgc.collect.store import KnownRun, Store
 from mvcgc.collect.transfer import Collected, Transfer
-from mvcgc.lock import Lock
+from mvcgc.runs.lock import Lock
 
 
 @dataclass

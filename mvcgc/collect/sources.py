@@ -8,9 +8,9 @@ from pathlib import Path
 
 from mvcgc.collect.view import RunView, StageFacts, row_uid, row_view
 from mvcgc.errors import UserError
-from mvcgc.identity import write_atomic
-from mvcgc.journal import attempts, path_of, records
+from mvcgc.files import write_atomic
 from mvcgc.plan import RowRecord, SweepRecord, list_records, read_record, stage_state
+from mvcgc.runs.journal import attempts, path_of, records
 
 
 @dataclass

@@ -11,8 +11,8 @@ from mvcgc.collect.cursors import CursorFile, TakenBack, advance, unsent
 from mvcgc.collect.sources import Facts, RowSource, Sources, journal_size, root_id, sources
 from mvcgc.collect.store import BATCH, KnownRun, Store
 from mvcgc.collect.view import RunView, StageFacts, samples_of, stage_view, sweep_view
-from mvcgc.journal import Folded, read
 from mvcgc.plan import State, SweepRecord
+from mvcgc.runs.journal import Folded, read
 
 LOG_TAIL_BYTES = 200_000
 _TABLES = ("md", "html", "csv", "tex")

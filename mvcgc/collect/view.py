@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mvcgc.collect.names import metric_name
-from mvcgc.identity import StageFolder, canonical_json
-from mvcgc.journal import Folded
 from mvcgc.plan import RowRecord, StageRecord, StageState, State, SweepRecord
+from mvcgc.runs.fingerprint import canonical_json
+from mvcgc.runs.folder import StageFolder
+from mvcgc.runs.journal import Folded
 
 UID_TAG = "mvcgc.uid"
 ROOT_TAG = "mvcgc.root"

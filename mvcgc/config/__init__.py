@@ -8,8 +8,9 @@ from hydra.core.config_store import ConfigStore
 from mvcgc.config.compose import CONFIG_MODULE, CONFIG_NAME, Composer, compose, composer, user_errors
 from mvcgc.config.jobs import Jobs, TableRequest
 from mvcgc.config.schema import Config, RowConfig, SweepConfig
+from mvcgc.config.slots import schema
 
-ConfigStore.instance().store(name="schema", node=Config)
+ConfigStore.instance().store(name="schema", node=schema())
 
 __all__ = [
     "CONFIG_MODULE",

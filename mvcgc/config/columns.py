@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from mvcgc.plan import Column, Experiment
-from mvcgc.stages.spec import Downstream
+from mvcgc.stages.evaluate.spec import Downstream
 
 _METRICS = {Downstream.linear: "top1", Downstream.finetune: "top1", Downstream.retrieve: "r1"}
 _COSTS = {

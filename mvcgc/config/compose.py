@@ -10,7 +10,7 @@ import copy
 import dataclasses
 import re
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,7 +27,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mvcgc.config.explain import as_user_error, rejected_value, several_values, unknown_key, wrong_option
 from mvcgc.config.schema import Config
+from mvcgc.config.slots import settle
 from mvcgc.errors import UserError
+from mvcgc.parts import PartConfig
 
 CONFIG_MODULE = "mvcgc.conf"
 CONFIG_NAME = "config"
@@ -62,6 +64,7 @@ class _Base:
 
     config: DictConfig
     choices: dict[str, Any]
+    slots: Mapping[str, type[PartConfig]]
     refers_to: dict[str, frozenset[str]]
     concerns: dict[str, frozenset[str]]
     unset: dict[str, Any] = field(default_factory=dict)
@@ -146,12 +149,14 @@ class Composer:
     def _base(self, groups: tuple[str, ...]) -> _Base:
         if groups not in self._bases:
             config = self._loader.load_configuration(CONFIG_NAME, list(groups), run_mode=RunMode.RUN)
+            choices = dict(config.hydra.runtime.choices)
+            slots = settle(config)
             refers_to = _closure({name: _references(config._get_node(name)) for name in COMPONENTS})
             concerns = {
                 name: frozenset(other for other in COMPONENTS if other == name or name in refers_to[other])
                 for name in COMPONENTS
             }
-            self._bases[groups] = _Base(config, dict(config.hydra.runtime.choices), refers_to, concerns)
+            self._bases[groups] = _Base(config, choices, slots, refers_to, concerns)
         return self._bases[groups]
 
     def _component(self, groups: tuple[str, ...], base: _Base, name: str, values: Sequence[Setting]) -> Any:
@@ -214,7 +219,7 @@ def _build(base: _Base, name: str, values: Sequence[Setting]) -> Any:
     """The object of component ``name`` with ``values`` set; leaves the base as it was."""
     with ExitStack() as undo:
         for setting in values:
-            undo.callback(_set(base.config, setting))
+            undo.callback(_set(base, setting))
         node = base.config[name]
         try:
             return OmegaConf.to_object(node) if isinstance(node, DictConfig | ListConfig) else node
@@ -222,8 +227,9 @@ def _build(base: _Base, name: str, values: Sequence[Setting]) -> Any:
             raise _with_users_key(error, node, name) from error
 
 
-def _set(config: DictConfig, setting: Setting) -> Callable[[], None]:
+def _set(base: _Base, setting: Setting) -> Callable[[], None]:
     """Set the value; returns what puts the old one back. Raises UserError if the key cannot take it."""
+    config = base.config
     parent_key, _, name = setting.key.rpartition(".")
     try:
         parent = OmegaConf.select(config, parent_key) if parent_key else config
@@ -233,7 +239,7 @@ def _set(config: DictConfig, setting: Setting) -> Callable[[], None]:
         OmegaConf.update(config, setting.key, setting.value, merge=True)
     except OmegaConfBaseException as error:
         given = setting.text.partition("=")[2]
-        raise UserError(rejected_value(setting.key, given, error)) from error
+        raise UserError(rejected_value(setting.key, given, error, base.slots)) from error
     return lambda: parent.__setitem__(name, old)
 
 

@@ -5,7 +5,7 @@ import difflib
 import re
 import types
 import typing
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
@@ -29,6 +29,11 @@ GROUPS = ("scale", "sweeps", "hydra/launcher")
 
 FOREIGN_LAUNCHERS = ("basic", "submitit_local", "submitit_slurm")
 """Hydra's own: they know nothing of stages."""
+
+Slots = Mapping[str, type]
+"""By slot: the class of its settings (`mvcgc.config.slots`)."""
+
+NO_SLOTS: Slots = {}
 
 _AMBIGUOUS = re.compile(r"Ambiguous value for argument '([^']+)'")
 _REJECTED_KEY = re.compile(r"Could not override '([^']+)'")
@@ -76,9 +81,9 @@ def _of_node(error: OmegaConfBaseException, key: str) -> str:
     return f"{key}: {_first_line(str(error))}"
 
 
-def unknown_key(key: str) -> str:
+def unknown_key(key: str, slots: Slots = NO_SLOTS) -> str:
     """For a key that the configuration does not have."""
-    nearest = nearest_key(key)
+    nearest = nearest_key(key, slots)
     remedy = f"did you mean {nearest}?" if nearest else "see python -m mvcgc.run --cfg job for all keys"
     return f"there is no key {key}: {remedy}"
 
@@ -99,13 +104,13 @@ def missing_value(key: str) -> str:
     return f"{key} is not set: give it as {key}=..."
 
 
-def rejected_value(key: str, value: str, error: BaseException) -> str:
+def rejected_value(key: str, value: str, error: BaseException, slots: Slots = NO_SLOTS) -> str:
     """For a value that its key cannot take; says what it can."""
     if isinstance(error, ConfigKeyError | ConfigAttributeError):
-        return unknown_key(str(error.full_key or key))
-    kind = type_of(key)
+        return unknown_key(key, slots)
+    kind = type_of(key, slots)
     if kind is None:
-        return unknown_key(key)
+        return unknown_key(key, slots)
     if isinstance(kind, type) and issubclass(kind, Enum):
         names = nearest_first(value, [member.name for member in kind])
         return f"{key}={value}: choose one of {', '.join(names)}"
@@ -115,9 +120,10 @@ def rejected_value(key: str, value: str, error: BaseException) -> str:
     return f"{key}={value}: {_reason(kind, error)}"
 
 
-def nearest_key(key: str) -> str | None:
+def nearest_key(key: str, slots: Slots = NO_SLOTS) -> str | None:
     """The valid key that a mistyped one most likely stands for."""
-    valid = [*keys_of(Config), *GROUPS]
+    own = [f"{slot}.{name}" for slot, kind in slots.items() for name in keys_of(kind)]
+    valid = [*own, *keys_of(Config), *GROUPS]
     if close := difflib.get_close_matches(key, valid, n=1, cutoff=0.7):
         return close[0]
     # The right name in the wrong place: lr for cross.lr, or a name mistyped below the right component.
@@ -149,10 +155,11 @@ def keys_of(config: Any, prefix: str = "") -> Iterator[str]:
             yield from keys_of(hints[field.name], f"{key}.")
 
 
-def type_of(key: str) -> Any:
+def type_of(key: str, slots: Slots = NO_SLOTS) -> Any:
     """The declared type of a dotted key; None if there is no such key. ``X | None`` counts as X."""
-    kind: Any = Config
-    for name in key.split("."):
+    slot, _, rest = key.partition(".")
+    kind: Any = slots.get(slot, Config)
+    for name in (rest if slot in slots else key).split("."):
         hints = typing.get_type_hints(kind) if dataclasses.is_dataclass(kind) else {}
         if name not in hints:
             return None

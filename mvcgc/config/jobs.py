@@ -12,13 +12,12 @@ from mvcgc.config.columns import default_columns
 from mvcgc.config.compose import Composer, Setting
 from mvcgc.config.schema import Config, RowConfig
 from mvcgc.errors import UserError
-from mvcgc.plan import Row, TableSpec
-from mvcgc.positives import Variant
+from mvcgc.method.init_only import InitOnly
+from mvcgc.plan import Experiment, Row, TableSpec
 
 SINGLE = "run"
 """Name of the table of jobs that name no sweep."""
 INIT_ROW = "Init."
-INIT_OVERRIDE = "method.variant=init"
 
 TITLES = {
     "init": INIT_ROW,
@@ -141,9 +140,9 @@ class Jobs:
         method = self._composer.choice(job, "method") or ""
         title = config.name or TITLES.get(method, method)
         row = _row(title if self._single and config.name else self._name(title, job), config)
-        if not self._single or not config.downstream.tasks or config.method.variant is Variant.init:
+        if not self._single or not config.downstream.tasks or not config.experiment.has_cross:
             return [row]
-        return [_row(INIT_ROW, self._composer.compose([*job, INIT_OVERRIDE])), row]
+        return [replace(row, name=INIT_ROW, experiment=_initialised(row.experiment)), row]
 
     def _name(self, name: str, job: Sequence[str]) -> str:
         """``name`` with what was given for this job; of several jobs, with what tells it from the others."""
@@ -153,6 +152,13 @@ class Jobs:
 
 def _row(name: str, config: Config, paper: str | None = None, view: str | None = None) -> Row:
     return Row(name, config.experiment, config.resources, paper, view)
+
+
+def _initialised(experiment: Experiment) -> Experiment:
+    """The experiment without its second stage: it shares the initialisations."""
+    method = experiment.method
+    only = InitOnly.Config(method.tau, method.queue, method.momentum, method.dim)
+    return replace(experiment, method=only)
 
 
 def _varying(jobs: Sequence[Sequence[Setting]]) -> set[str]:

@@ -5,13 +5,13 @@ Values live in ``mvcgc/conf``; the defaults here are those of the components.
 
 import dataclasses
 from dataclasses import dataclass, field
+from typing import Any
 
 from mvcgc.collect.config import TrackingConfig
-from mvcgc.data.prepare import DatasetConfig
-from mvcgc.data.sampling import AugmentConfig, ClipConfig, MotionConfig
+from mvcgc.data.clips.sampling import AugmentConfig, ClipConfig, MotionConfig
+from mvcgc.data.index.prepare import DatasetConfig
 from mvcgc.models.backbone import BackboneConfig
 from mvcgc.plan import Column, DownstreamConfig, Experiment, PlotSpec, Resources, TableSpec
-from mvcgc.positives import MethodConfig
 from mvcgc.train.optim import OptimConfig
 
 
@@ -63,7 +63,8 @@ class Config:
     """All that `python -m mvcgc.run` can be told.
 
     ``root`` is the folder of runs, manifests and MLflow's store; ``results`` that of the written tables;
-    ``name`` names the row of a single run, by default after its method.
+    ``name`` names the row of a single run, by default after its method. What is declared ``Any`` is a part
+    (`mvcgc.config.slots`): its class decides which keys it has.
     """
 
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
@@ -72,7 +73,7 @@ class Config:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     views: list[str] = field(default_factory=lambda: ["rgb", "mv"])
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
-    method: MethodConfig = field(default_factory=MethodConfig)
+    method: Any = field(default_factory=dict)
     init: OptimConfig = field(default_factory=OptimConfig)
     cross: OptimConfig = field(default_factory=OptimConfig)
     downstream: DownstreamConfig = field(default_factory=DownstreamConfig)

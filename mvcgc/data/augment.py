@@ -15,9 +15,9 @@ import torch
 from jaxtyping import Float, Float16, Shaped, UInt8
 from torch import Tensor
 
-from mvcgc.data.batch import Batch
-from mvcgc.data.sampling import COLUMNS, SIGMA
-from mvcgc.data.views import RGB
+from mvcgc.data.clips.modalities import RGB
+from mvcgc.data.clips.sampling import COLUMNS, SIGMA
+from mvcgc.data.loading.batch import Batch
 from mvcgc.video import Matrix
 from mvcgc.video.colour import weights
 

@@ -4,6 +4,6 @@ What runs on a job's first machine imports this package to say a few words: it h
 """
 
 from mvcgc.launch.slurm.liveness import is_over
-from mvcgc.lock import Jobs
+from mvcgc.runs.lock import Jobs
 
 Jobs.is_over = staticmethod(is_over)

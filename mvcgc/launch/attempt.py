@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mvcgc.identity import StageFolder
-from mvcgc.journal import JournalWriter, Status, Tail
 from mvcgc.launch.machine import Share
 from mvcgc.launch.ranks import Ranks
 from mvcgc.launch.report import Failure
 from mvcgc.plan import Stage
-from mvcgc.stages.state import next_attempt
+from mvcgc.runs.folder import StageFolder
+from mvcgc.runs.journal import JournalWriter, Status, Tail
+from mvcgc.runs.state import next_attempt
 
 
 @dataclass

@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mvcgc.errors import UserError
-from mvcgc.identity import StageFolder
-from mvcgc.journal import Status, Tail
 from mvcgc.launch.attempt import Attempt
 from mvcgc.launch.machine import Machine, Pool, Share
 from mvcgc.launch.report import Failure, Report
@@ -22,7 +20,9 @@ from mvcgc.launch.stop import StopRequests
 from mvcgc.launch.todo import sort
 from mvcgc.launch.views import View, failed_line, finished_line, make_view, start_line
 from mvcgc.plan import Action, Graph, Stage, Verdict, judge, newest_checkpoint
-from mvcgc.stages.state import valid_done
+from mvcgc.runs.folder import StageFolder
+from mvcgc.runs.journal import Status, Tail
+from mvcgc.runs.state import valid_done
 
 COMMAND = (sys.executable, "-m", "mvcgc.stages")
 # How often the loop looks at its processes; and at files, which others write every two seconds anyway.

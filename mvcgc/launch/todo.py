@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mvcgc.plan import Action, Graph, Stage, Verdict
-from mvcgc.stages.state import valid_done
+from mvcgc.runs.state import valid_done
 
 
 @dataclass

@@ -8,11 +8,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from mvcgc.identity import Done
-from mvcgc.journal import Progress as StageProgress
 from mvcgc.launch.machine import Share
 from mvcgc.launch.report import Failure
 from mvcgc.plan import Graph, Stage, headline
+from mvcgc.runs.folder import Done
+from mvcgc.runs.journal import Progress as StageProgress
 
 # In a log, a running stage is heard of this often.
 LINE_EVERY_S = 20.0

@@ -25,6 +25,17 @@ ROWS = 2048
 """Rows from which on products of matrices gain nothing by being longer."""
 
 
+STEP = 4
+"""Channel counts are multiples of this, so that narrow networks keep all their branches."""
+
+
+def scaled(channels: int, width: float) -> int:
+    """``channels`` times ``width``, rounded to a multiple of STEP (never less); unchanged at width 1."""
+    if width == 1.0:
+        return channels
+    return max(STEP, round(channels * width / STEP) * STEP)
+
+
 class Conv(nn.Module):
     """A convolution without bias, padded to keep the size at stride 1; the weight is `nn.Conv3d`'s own,
     [outputs, inputs, kT, kH, kW], and starts as it does there.

@@ -20,10 +20,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mvcgc.errors import UserError
-from mvcgc.identity import plain, write_atomic
+from mvcgc.files import write_atomic
 from mvcgc.models.backbone import BackboneConfig, build_backbone
 from mvcgc.models.encoder import pool_map
 from mvcgc.models.layers import lay_out
+from mvcgc.runs.fingerprint import plain
 
 HEADER = "mvcgc"
 """The entry of the safetensors metadata that holds the card, as JSON."""

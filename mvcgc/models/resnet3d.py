@@ -5,8 +5,7 @@ from collections.abc import Callable
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mvcgc.models.channels import scaled
-from mvcgc.models.layers import Conv
+from mvcgc.models.layers import Conv, scaled
 
 _PLANES = (64, 128, 256, 512)
 _BLOCKS_PER_STAGE = 2

@@ -10,8 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mvcgc.models.channels import scaled
-from mvcgc.models.layers import Conv, MaxPool
+from mvcgc.models.layers import Conv, MaxPool, scaled
 
 _INIT_STD = (
     0.01  # (CoCLR); every convolution is followed by batch norm, so only the relative step size depends on it

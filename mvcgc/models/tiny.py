@@ -5,8 +5,7 @@ Four convolutions in two factors, space then time, without branches or shortcuts
 
 from torch import nn
 
-from mvcgc.models.channels import scaled
-from mvcgc.models.layers import Conv
+from mvcgc.models.layers import Conv, scaled
 
 _WIDTHS = (64, 128, 256, 512)
 

@@ -2,10 +2,10 @@
 
 ``experiment`` says what a row is, ``recipe`` which stages it takes, ``graph`` shares them among rows,
 ``verdict`` looks at what is finished already, ``why`` explains what is not, ``render`` shows it all,
-``record`` keeps it, and ``ongoing`` knows who still wants what. Nothing here runs anything.
+``record`` keeps it, and ``active_sweeps`` knows who still wants what. Nothing here runs anything.
 """
 
-from mvcgc.plan import ongoing
+from mvcgc.plan import active_sweeps
 from mvcgc.plan.dataset import Dataset, Need, dataset_needs, manifests_folder
 from mvcgc.plan.experiment import DownstreamConfig, Experiment, Resources, Row
 from mvcgc.plan.graph import Graph, PlannedRow, Stage, build
@@ -28,7 +28,7 @@ from mvcgc.plan.render import Totals, clip_epochs, pretraining_network_epochs, r
 from mvcgc.plan.speed import Speeds
 from mvcgc.plan.verdict import Action, Verdict, headline, judge
 from mvcgc.plan.why import Difference, Explanation, why
-from mvcgc.stages.state import StageState, State, newest_checkpoint, stage_state
+from mvcgc.runs.state import StageState, State, newest_checkpoint, stage_state
 
 __all__ = [
     "Action",
@@ -58,6 +58,7 @@ __all__ = [
     "TableSpec",
     "Totals",
     "Verdict",
+    "active_sweeps",
     "build",
     "clip_epochs",
     "dataset_needs",
@@ -66,7 +67,6 @@ __all__ = [
     "list_records",
     "manifests_folder",
     "newest_checkpoint",
-    "ongoing",
     "pretraining_network_epochs",
     "read_record",
     "record_of",

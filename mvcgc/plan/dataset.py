@@ -4,12 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mvcgc.data.manifest import Manifest, manifest_file
-from mvcgc.data.prepare import DatasetConfig, DatasetKind
-from mvcgc.data.views import needs_vectors
-from mvcgc.identity import canonical_json
+from mvcgc.data.clips.modalities import needs_vectors
+from mvcgc.data.index.manifest import Manifest, manifest_file
+from mvcgc.data.index.prepare import DatasetConfig, DatasetKind
+from mvcgc.plan.cache import ByContent
 from mvcgc.plan.experiment import Experiment, Row
-from mvcgc.plan.memo import ByContent
+from mvcgc.runs.fingerprint import canonical_json
 
 UNSCANNED = "unscanned"
 
@@ -19,7 +19,7 @@ PUBLISHED_VIDEOS = {DatasetKind.ucf101: 9_537, DatasetKind.hmdb51: 3_570, Datase
 
 @dataclass(frozen=True)
 class Need:
-    """A manifest that rows ask for: `mvcgc.data.prepare.prepare` takes these. Equal ones are one."""
+    """A manifest that rows ask for: `mvcgc.data.index.prepare.prepare` takes these. Equal ones are one."""
 
     config: DatasetConfig = field(compare=False)
     min_frames: int

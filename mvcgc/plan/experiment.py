@@ -2,15 +2,16 @@
 
 from dataclasses import dataclass, field
 
-from mvcgc.data.prepare import DatasetConfig
-from mvcgc.data.sampling import AugmentConfig, ClipConfig, MotionConfig
-from mvcgc.data.views import check_views
+from mvcgc.data.clips.modalities import check_views
+from mvcgc.data.clips.sampling import AugmentConfig, ClipConfig, MotionConfig
+from mvcgc.data.index.prepare import DatasetConfig
 from mvcgc.errors import UserError
+from mvcgc.method.base import MethodConfig
 from mvcgc.models.backbone import BackboneConfig
-from mvcgc.positives import MethodConfig, Variant
-from mvcgc.stages.activation_spec import ActivationConfig
-from mvcgc.stages.efficiency_spec import EfficiencyConfig
-from mvcgc.stages.spec import Downstream, Runtime, TestConfig
+from mvcgc.stages.activation.spec import ActivationConfig
+from mvcgc.stages.efficiency.spec import EfficiencyConfig
+from mvcgc.stages.evaluate.spec import Downstream, TestConfig
+from mvcgc.stages.spec import Runtime
 from mvcgc.train.optim import OptimConfig, OptimKind
 
 
@@ -123,12 +124,12 @@ class Experiment:
     @property
     def has_init(self) -> bool:
         """Whether there is a stage 1."""
-        return self.method.init or not self.has_cross
+        return self.method.part.has_init and (self.method.init or not self.has_cross)
 
     @property
     def has_cross(self) -> bool:
         """Whether there is a stage 2."""
-        return self.method.variant is not Variant.init
+        return self.method.part.has_cross
 
 
 @dataclass

@@ -8,15 +8,15 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from mvcgc.data.manifest import Manifest
-from mvcgc.data.sampler import check_batch
+from mvcgc.data.clips.sampler import check_batch
+from mvcgc.data.index.manifest import Manifest
 from mvcgc.errors import UserError
-from mvcgc.identity import StageFolder, canonical_json, fingerprint_of_text, plain, semantic
+from mvcgc.plan.cache import ByContent
 from mvcgc.plan.dataset import Dataset, Need, Needs
 from mvcgc.plan.experiment import Experiment, Row
-from mvcgc.plan.memo import ByContent
 from mvcgc.plan.recipe import Cost, Group, Recipe, Spec, recipes
-from mvcgc.positives import Variant
+from mvcgc.runs.fingerprint import canonical_json, fingerprint_of_text, plain, semantic
+from mvcgc.runs.folder import StageFolder
 from mvcgc.stages import CODE_VERSION
 from mvcgc.stages.spec import Runtime, StageConfig
 from mvcgc.train.optim import ScheduleKind
@@ -233,9 +233,9 @@ def _named(key: str) -> Iterator[None]:
 def _check(stage: Stage) -> None:
     """Raises UserError for what would fail only once the stage runs."""
     optim = stage.recipe.optim_of(stage.experiment)
-    supervised = stage.group is Group.cross and stage.experiment.method.variant is Variant.uber
-    if supervised and not stage.dataset.labelled:
-        raise UserError(f"method.variant=uber: it learns from labels and {stage.dataset.name} has none")
+    method = stage.experiment.method.part
+    if stage.group is Group.cross and method.supervised and not stage.dataset.labelled:
+        raise UserError(f"method={method.label}: it learns from labels and {stage.dataset.name} has none")
     if optim is not None:
         optim.micro_batch(stage.runtime.ranks)
     if stage.group in (Group.efficiency, Group.activation) and stage.runtime.ranks > 1:

@@ -10,12 +10,14 @@ from enum import Enum
 from functools import cache
 from typing import Any
 
-from mvcgc.data.prepare import DatasetConfig
+from mvcgc.data.index.prepare import DatasetConfig
+from mvcgc.method.base import MethodConfig
+from mvcgc.method.infonce import InfoNCE
 from mvcgc.plan.experiment import Experiment
-from mvcgc.positives import MethodConfig, Variant, trained_views
-from mvcgc.stages.activation_spec import ActivationSpec
-from mvcgc.stages.efficiency_spec import EfficiencySpec
-from mvcgc.stages.spec import Downstream, EvaluateSpec, PretrainSpec
+from mvcgc.stages.activation.spec import ActivationSpec
+from mvcgc.stages.efficiency.spec import EfficiencySpec
+from mvcgc.stages.evaluate.spec import Downstream, EvaluateSpec
+from mvcgc.stages.pretrain.spec import PretrainSpec
 from mvcgc.train.optim import OptimConfig
 
 
@@ -167,7 +169,7 @@ class Recipe:
             return Cost(epochs=0, clips=clips, networks=0)
         learning = self.views
         if self.group is Group.cross:
-            learning = trained_views(experiment.method, self.views, 0, optim.epochs)
+            learning = experiment.method.part(experiment.method).trained(self.views, 0, optim.epochs)
         return Cost(epochs=optim.epochs, clips=clips, networks=len(learning))
 
 
@@ -222,4 +224,4 @@ def _listed(views: tuple[str, ...]) -> list[str]:
 
 @cache
 def _init_method(tau: float, queue: int, momentum: float, dim: int) -> MethodConfig:
-    return MethodConfig(variant=Variant.infonce, tau=tau, queue=queue, momentum=momentum, dim=dim)
+    return InfoNCE.Config(tau=tau, queue=queue, momentum=momentum, dim=dim)

@@ -16,14 +16,16 @@ import cattrs
 from cattrs import transform_error
 from cattrs.errors import BaseValidationError
 
-from mvcgc.data.views import RGB, VECTORS
+from mvcgc.data.clips.modalities import RGB, VECTORS
 from mvcgc.errors import UserError
-from mvcgc.identity import StageFolder, plain, write_atomic
+from mvcgc.files import write_atomic
+from mvcgc.method.base import own_settings
+from mvcgc.plan.cache import ByContent
 from mvcgc.plan.experiment import Experiment
 from mvcgc.plan.graph import PlannedRow, Stage
-from mvcgc.plan.memo import ByContent
 from mvcgc.plan.plot import PlotSpec
-from mvcgc.positives import Variant
+from mvcgc.runs.fingerprint import plain
+from mvcgc.runs.folder import StageFolder
 
 FORMAT = 1
 Scalar = str | int | float | bool | None
@@ -193,15 +195,13 @@ def records_folder(root: Path) -> Path:
 def describe(experiment: Experiment) -> dict[str, Scalar]:
     """The scalars that name a row among others: what the ablations of the paper vary."""
     method = experiment.method
-    mines = method.variant in (Variant.coclr, Variant.mvcgc)
     return {
         "dataset": experiment.dataset.name,
-        "method": method.variant.value,
+        "method": method.part.label,
         "views": "+".join(experiment.views),
         "arch": experiment.backbone.arch.value,
         **({"init": method.init} if experiment.has_cross else {}),
-        **({"k": method.k} if mines else {}),
-        **({"mining": method.mining.value} if method.variant is Variant.mvcgc else {}),
+        **own_settings(method),
         **({"mv_cell": experiment.motion.cell} if {*VECTORS} & {*experiment.views} else {}),
         **({"motion_size": experiment.motion.size} if experiment.views != [RGB] else {}),
         "seed": experiment.seed,

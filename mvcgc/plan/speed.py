@@ -7,9 +7,11 @@ from statistics import median
 from typing import Any
 
 from mvcgc.errors import UserError
-from mvcgc.identity import StageDamaged, StageFolder, canonical_json, plain
+from mvcgc.parts import TARGET
+from mvcgc.plan.cache import ByContent
 from mvcgc.plan.graph import Stage
-from mvcgc.plan.memo import ByContent
+from mvcgc.runs.fingerprint import canonical_json, plain
+from mvcgc.runs.folder import StageDamaged, StageFolder
 from mvcgc.stages.spec import Runtime, StageConfig
 
 # Of the finished pre-trainings so many are read, the newest: reading one takes milliseconds.
@@ -52,8 +54,8 @@ class Speeds:
         return cost.clip_epochs / (roughly * ranks) if roughly else None
 
     def _exact(self, spec: Mapping[str, Any], runtime: Runtime) -> Key:
-        variant = plain(spec["method"])["variant"] if "method" in spec else ""
-        return (*self._roughly(spec, runtime), *spec["views"], str(variant))
+        method = plain(spec["method"]).get(TARGET, "") if "method" in spec else ""
+        return (*self._roughly(spec, runtime), *spec["views"], str(method))
 
     def _roughly(self, spec: Mapping[str, Any], runtime: Runtime) -> Key:
         cores = "" if runtime.gpus else str(runtime.cpus)

@@ -8,7 +8,7 @@ from enum import Enum
 from pathlib import Path
 
 from mvcgc.plan.graph import Graph, Stage
-from mvcgc.stages.state import State, stage_state
+from mvcgc.runs.state import State, stage_state
 
 # Of the many figures of a stage, those by which people judge it.
 HEADLINES = ("loss", "acc_", "mined_precision", "top1_", "r1_", "total_s", "storage_gb")

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from mvcgc.errors import UserError
-from mvcgc.identity import StageDamaged, StageFolder, plain, semantic
 from mvcgc.plan.graph import Stage
+from mvcgc.runs.fingerprint import plain, semantic
+from mvcgc.runs.folder import StageDamaged, StageFolder
 from mvcgc.stages.spec import StageConfig
 
 ABSENT = "(absent)"

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from mvcgc.errors import UserError
-from mvcgc.identity import plain
 from mvcgc.plan import PlotKind, PlotSpec, Row, TableSpec
 from mvcgc.plots.source import check_rows, column_index, is_key, number_at, value_at
+from mvcgc.runs.fingerprint import plain
 
 _STAGES = {PlotKind.confusion: ("linear/", "finetune/"), PlotKind.activation: ("activation/",)}
 

@@ -8,13 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
-from mvcgc.data.manifest import load
+from mvcgc.data.index.manifest import load
 from mvcgc.errors import UserError
-from mvcgc.identity import StageFolder
 from mvcgc.plan import PlotSpec
 from mvcgc.plots.source import Source, sentences
 from mvcgc.plots.style import INK, SMALL, new_figure
-from mvcgc.stages.evaluate_classify import PREDICTIONS
+from mvcgc.runs.folder import StageFolder
+from mvcgc.stages.evaluate.classify import PREDICTIONS
 from mvcgc.stages.spec import StageConfig
 
 MOST_COUNTED = 20

@@ -8,11 +8,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mvcgc.journal import Folded, read
 from mvcgc.plan import PlotSpec
 from mvcgc.plots.labels import spread
 from mvcgc.plots.source import Source, named, sentences
 from mvcgc.plots.style import DPI, INK, SMALL, lay_out, line_look, new_figure
+from mvcgc.runs.journal import Folded, read
 
 MOST_POINTS = 150
 """A longer curve is averaged down to so many points: more would be a hatching."""

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from mvcgc.errors import UserError
-from mvcgc.identity import StageFolder
 from mvcgc.plan import Column, PlotSpec, RowRecord, State, SweepRecord, stage_state
+from mvcgc.runs.folder import StageFolder
 from mvcgc.tables import Cell, Line, Table
 
 _MOST_NAMED = 6

@@ -11,7 +11,7 @@ from matplotlib import style
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from mvcgc.identity import write_atomic
+from mvcgc.files import write_atomic
 
 WIDTH = 7.0
 """Inches: the text of a page, or 1050 pixels of the PNG."""

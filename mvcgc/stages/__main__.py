@@ -2,7 +2,7 @@
 
 import sys
 
-from mvcgc.stages.entry import main
+from mvcgc.stages.runner import main
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

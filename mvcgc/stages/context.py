@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from mvcgc import dist
-from mvcgc.data.manifest import Manifest, load
+from mvcgc.data.index.manifest import Manifest, load
 from mvcgc.dist import Dist
 from mvcgc.errors import UserError
-from mvcgc.identity import StageFolder
+from mvcgc.runs.folder import StageFolder
 from mvcgc.stages.spec import StageConfig
 from mvcgc.train import Checkpoints, Interrupted, NoJournal, Session, StopFlag
 from mvcgc.train.session import Journal
@@ -17,7 +17,7 @@ from mvcgc.train.session import Journal
 
 @runtime_checkable
 class StageJournal(Journal, Protocol):
-    """The whole of what a stage may say; `mvcgc.journal.JournalWriter` on rank 0."""
+    """The whole of what a stage may say; `mvcgc.runs.journal.JournalWriter` on rank 0."""
 
     def begin(self, total_steps: int, unit: str) -> None:
         """The attempt starts; the stage takes ``total_steps`` of ``unit`` in all."""

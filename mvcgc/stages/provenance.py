@@ -14,7 +14,8 @@ import torch
 
 import mvcgc
 from mvcgc import dist
-from mvcgc.identity import StageFolder, write_atomic
+from mvcgc.files import write_atomic
+from mvcgc.runs.folder import StageFolder
 
 
 def record(folder: StageFolder, attempt: int, device: torch.device) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """What a stage is told: ``config.yaml`` in its folder, and the typed specification within it."""
 
 from dataclasses import asdict, dataclass, field
-from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -9,56 +9,23 @@ import cattrs
 import yaml
 from cattrs import transform_error
 from cattrs.errors import ClassValidationError
+from cattrs.gen import make_dict_structure_fn
 from cattrs.v import format_exception
 
-from mvcgc.data.prepare import DatasetConfig
-from mvcgc.data.sampling import AugmentConfig, ClipConfig, MotionConfig
-from mvcgc.data.views import RGB, check_views
+from mvcgc.data.clips.modalities import RGB, check_views
+from mvcgc.data.clips.sampling import ClipConfig, MotionConfig
 from mvcgc.dist import Device
 from mvcgc.errors import UserError
-from mvcgc.identity import StageFolder, plain, write_atomic
-from mvcgc.models.backbone import MIN_FRAMES, MIN_SIDE, BackboneConfig
-from mvcgc.positives import MethodConfig, Variant
-from mvcgc.train.optim import OptimConfig
+from mvcgc.files import write_atomic
+from mvcgc.models.backbone import MIN_FRAMES, MIN_SIDE
+from mvcgc.parts import SOURCE, TARGET, VERSION, PartConfig, load, verify
+from mvcgc.runs.fingerprint import plain
+from mvcgc.runs.folder import StageFolder
 
 T = TypeVar("T")
 # In C where there is libyaml: hundreds of configurations are written and read in a row.
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-@dataclass
-class PretrainSpec:
-    """``init/<view>``, one view with variant infonce, and ``cross``, two views with any variant.
-
-    ``motion`` is None where no view is a motion view, so that what it says cannot make two equal stages
-    differ.
-    """
-
-    views: list[str]
-    dataset: DatasetConfig
-    clip: ClipConfig
-    motion: MotionConfig | None
-    augment: AugmentConfig
-    backbone: BackboneConfig
-    method: MethodConfig
-    optim: OptimConfig
-    seed: int
-
-    def __post_init__(self) -> None:
-        check_clip(self.views, self.clip, self.motion)
-        variant, cycles = self.method.variant, self.method.cycles
-        if variant is Variant.init:
-            raise UserError("method.variant=init has no objective of its own: initialise with infonce")
-        if variant.needs_two_views and len(self.views) != 2:
-            raise UserError(
-                f"method.variant={variant.value} compares two views, views={self.views} is not two"
-            )
-        if variant is Variant.coclr and self.optim.epochs < 2 * cycles:
-            raise UserError(
-                f"optim.epochs={self.optim.epochs} is too few for method.cycles={cycles}: coclr trains each "
-                f"view in turn, which takes {2 * cycles} epochs at least"
-            )
 
 
 def check_clip(views: list[str], clip: ClipConfig, motion: MotionConfig | None) -> None:
@@ -73,79 +40,6 @@ def check_clip(views: list[str], clip: ClipConfig, motion: MotionConfig | None) 
         raise UserError(f"motion={motion} does not go with views={views}: it is for motion views")
     if motion is not None and motion.size < MIN_SIDE:
         raise UserError(f"motion.size={motion.size}: the backbones need {MIN_SIDE} pixels at least")
-
-
-class Downstream(Enum):
-    """What is done with pre-trained encoders."""
-
-    linear = "linear"
-    finetune = "finetune"
-    retrieve = "retrieve"
-    efficiency = "efficiency"
-    activation = "activation"
-
-
-@dataclass
-class TestConfig:
-    """How a video is tested: ``crops`` per window, 1 (the centre) or 10, over a moving window.
-
-    ``windows`` takes at most that many, evenly spread; 0 takes as many as cover the whole video.
-    """
-
-    __test__ = False  # no test class, whatever pytest thinks of the name
-
-    crops: int = 10
-    windows: int = 0
-
-    def __post_init__(self) -> None:
-        if self.crops not in (1, 10):
-            raise UserError(
-                f"test.crops={self.crops}: use 1 (the centre) or 10 (corners and centre, mirrored)"
-            )
-        if self.windows < 0:
-            raise UserError(f"test.windows={self.windows}: use a number of windows, or 0 for the whole video")
-
-
-@dataclass
-class EvaluateSpec:
-    """``linear/<dataset>``, ``finetune/<dataset>`` and ``retrieve/<dataset>``, on the encoders of the
-    parents.
-
-    ``motion`` is as in `PretrainSpec`; ``optim`` is None for retrieval, which trains nothing.
-
-    ``draws`` is for the linear probe alone. It learns from the features of so many random clips per training
-    video, clip e modulo ``draws`` in epoch e: with as many as there are epochs no clip comes twice.
-    ``dropout``, of the features under the classifier, is for full fine-tuning alone.
-    """
-
-    task: Downstream
-    views: list[str]
-    dataset: DatasetConfig
-    clip: ClipConfig
-    motion: MotionConfig | None
-    augment: AugmentConfig
-    backbone: BackboneConfig
-    test: TestConfig
-    optim: OptimConfig | None
-    draws: int | None
-    dropout: float | None
-    seed: int
-
-    def __post_init__(self) -> None:
-        own = (Downstream.efficiency, Downstream.activation)
-        assert self.task not in own, f"{self.task.value} has a specification of its own"
-        check_clip(self.views, self.clip, self.motion)
-        for key, needed in (
-            ("optim", self.task is not Downstream.retrieve),
-            ("draws", self.task is Downstream.linear),
-            ("dropout", self.task is Downstream.finetune),
-        ):
-            if (getattr(self, key) is not None) != needed:
-                raise UserError(f"{key}={getattr(self, key)} does not go with task={self.task.value}")
-        if self.draws is not None and self.draws < 1:
-            raise UserError(f"draws={self.draws}: the linear probe learns from one clip per video at least")
-        if self.dropout is not None and not 0 <= self.dropout < 1:
-            raise UserError(f"dropout={self.dropout}: give a probability from 0 up to, but not including, 1")
 
 
 @dataclass
@@ -224,11 +118,29 @@ def _structured(content: Any, kind: type[T], source: Path) -> T:
     if not isinstance(content, dict):
         raise UserError(f"{source}: holds {type(content).__name__}, not keys and values")
     converter = cattrs.Converter(forbid_extra_keys=True)
+    converter.register_structure_hook_func(_is_part, partial(_structured_part, converter))
     try:
         return converter.structure(content, kind)
     except ClassValidationError as error:
         found = transform_error(error, format_exception=_described)
         raise UserError(f"{source}: {'; '.join(found)}") from error
+
+
+def _is_part(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, PartConfig)
+
+
+def _structured_part(
+    converter: cattrs.Converter, content: dict[str, Any], kind: type[PartConfig]
+) -> PartConfig:
+    """The settings of a part, by the class that they name; it must be the one that was planned with."""
+    values = dict(content)
+    recorded = {key: values.pop(key) for key in (TARGET, VERSION, SOURCE) if key in values}
+    name = kind.part.__name__.lower()
+    part = load(recorded.get(TARGET), kind.part, name)
+    verify(part, recorded, name)
+    structure = make_dict_structure_fn(part.Config, converter, _cattrs_forbid_extra_keys=True)
+    return structure(values, part.Config)
 
 
 def _described(error: BaseException, kind: Any) -> str:

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from jaxtyping import Bool
 
-from mvcgc.identity import StageFolder
 from mvcgc.metrics import topk_hits
-from mvcgc.stages.evaluate import RANKS
-from mvcgc.stages.evaluate_classify import PREDICTIONS
+from mvcgc.runs.folder import StageFolder
+from mvcgc.stages.evaluate.classify import PREDICTIONS
+from mvcgc.stages.evaluate.run import RANKS
 
 _METRIC = re.compile(r"(top|r)(\d+)_(\w+)")
 

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from mvcgc.errors import UserError
-from mvcgc.identity import write_atomic
+from mvcgc.files import write_atomic
 
 PAGE = "README.md"
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mvcgc.identity import StageFolder
-from mvcgc.journal import attempts, path_of
+from mvcgc.runs.folder import StageFolder
+from mvcgc.runs.journal import attempts, path_of
 
 _TAIL = 1 << 16
 """Bytes from a journal's end that hold its last whole record."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from mvcgc.identity import write_atomic
+from mvcgc.files import write_atomic
 from mvcgc.plan import SweepRecord, read_record
 from mvcgc.tables.build import table_of
 from mvcgc.tables.html import html

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from mvcgc import dist
-from mvcgc.identity import sha256_of, sync_folder, write_atomic
+from mvcgc.files import sha256_of, sync_folder, write_atomic
 
 SHARED = "state.pt"
 META = "meta.json"

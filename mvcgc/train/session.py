@@ -15,7 +15,7 @@ EPOCH_END_SHARE = 0.1
 
 @runtime_checkable
 class Journal(Protocol):
-    """What the loop says to the stage's journal; `mvcgc.journal.JournalWriter` on rank 0."""
+    """What the loop says to the stage's journal; `mvcgc.runs.journal.JournalWriter` on rank 0."""
 
     def metrics(self, step: int, metrics: Mapping[str, float]) -> None:
         """Figures after ``step`` completed steps."""

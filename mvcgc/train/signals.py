@@ -32,7 +32,7 @@ class StopFlag:
         """The signal's name, or that another rank received it."""
         return self._received.name if self._received else "signal to another rank"
 
-    def raise_flag(self, number: int, frame: FrameType | None = None) -> None:  # noqa: ARG002 - a handler's form
+    def raise_flag(self, number: int, frame: FrameType | None = None) -> None:
         """Ask this process to stop, as the signal ``number`` does."""
         self._received = signal.Signals(number)
 

@@ -64,7 +64,7 @@ def load(
     """Read the clips that ``draws``, (start, crop) each, ask for from what `store` has left, into arrays.
 
     Each file is read once. Pictures are planes of BT.601. Motion is in pixels of the result, as in
-    `mvcgc.data.views.read_views`; frame 0 repeats frame 1.
+    `mvcgc.data.clips.modalities.read_views`; frame 0 repeats frame 1.
 
     Raises:
         OSError: a file is not there.

@@ -281,13 +281,13 @@ class TestServer:
 
 
 def test_neither_stages_nor_commands_import_mlflow() -> None:
-    program = "import sys, mvcgc.run, mvcgc.cli, mvcgc.stages.entry; sys.exit('mlflow' in sys.modules)"
+    program = "import sys, mvcgc.run, mvcgc.cli, mvcgc.stages.runner; sys.exit('mlflow' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
 
 
 def test_metrics_record_is_that_of_the_journal(tmp_path: Path) -> None:
     """The journals that these tests write by hand are read by the journal's own reader."""
-    from mvcgc.journal import read
+    from mvcgc.runs.journal import read
 
     sweep = FakeSweep(tmp_path)
     stage = sweep.row("Init.", 0).stages["cross"]

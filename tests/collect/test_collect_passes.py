@@ -15,8 +15,8 @@ from mvcgc.collect import CollectError, TrackingConfig, collect
 from mvcgc.collect.deliver import Collector
 from mvcgc.collect.store import KnownRun, Store
 from mvcgc.collect.view import RunView, Sample
-from mvcgc.lock import Lock
 from mvcgc.plan import PlotKind, PlotSpec
+from mvcgc.runs.lock import Lock
 
 MVCGC = "MVCGC (k=5), seed 0"
 

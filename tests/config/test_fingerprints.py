@@ -30,7 +30,7 @@ def test_stages_keep_their_fingerprints(composed: Composer, sweep: str, scale: s
 
 
 def write_golden() -> None:
-    """Write the golden file: run after a change that is meant to alter fingerprints, and say so in CHANGELOG."""
+    """Write the golden file, after a change that alters fingerprints on purpose (CHANGELOG names it)."""
     with composer() as composed:
         ids = {f"{sweep} {scale}": stage_ids(composed, sweep, scale) for sweep in SWEEPS for scale in SCALES}
     GOLDEN.write_text(json.dumps(ids, indent=1) + "\n")

@@ -7,10 +7,15 @@ import pytest
 
 import mvcgc.conf
 from mvcgc.config import Composer, Config
-from mvcgc.data.prepare import DatasetKind
+from mvcgc.data.index.prepare import DatasetKind
+from mvcgc.method.cmc import CMC
+from mvcgc.method.coclr import CoCLR
+from mvcgc.method.infonce import InfoNCE
+from mvcgc.method.init_only import InitOnly
+from mvcgc.method.mvcgc import MVCGC, Mining
+from mvcgc.method.uber import UberNCE
 from mvcgc.models.backbone import Arch
-from mvcgc.positives import Mining, Variant
-from mvcgc.stages.spec import Downstream
+from mvcgc.stages.evaluate.spec import Downstream
 from mvcgc.train.optim import OptimConfig, OptimKind, ScheduleKind
 
 CONF = Path(mvcgc.conf.__file__).parent
@@ -60,7 +65,7 @@ def assert_paper(config: Config, *, queue: int, init: int, cross: int) -> None:
     assert config.views == ["rgb", "mv"]
     method = config.method
     assert (method.variant, method.mining, method.k, method.init) == (
-        Variant.mvcgc,
+        MVCGC,
         Mining.intersection,
         5,
         True,
@@ -118,14 +123,14 @@ def test_a_folder_can_be_trained_on_in_earnest(composed: Composer) -> None:
 @pytest.mark.parametrize(
     ("option", "variant", "differs"),
     [
-        ("init", Variant.init, {}),
-        ("infonce", Variant.infonce, {}),
-        ("cmc", Variant.cmc, {}),
-        ("coclr", Variant.coclr, {"cycles": 2}),
-        ("mvcgc", Variant.mvcgc, {}),
-        ("mvcgc_union", Variant.mvcgc, {"mining": Mining.union}),
-        ("mvcgc_no_init", Variant.mvcgc, {"init": False}),
-        ("uber", Variant.uber, {}),
+        ("init", InitOnly, {}),
+        ("infonce", InfoNCE, {}),
+        ("cmc", CMC, {}),
+        ("coclr", CoCLR, {"cycles": 2}),
+        ("mvcgc", MVCGC, {}),
+        ("mvcgc_union", MVCGC, {"mining": Mining.union}),
+        ("mvcgc_no_init", MVCGC, {"init": False}),
+        ("uber", UberNCE, {}),
     ],
 )
 def test_methods_differ_in_what_their_names_say(

@@ -10,8 +10,13 @@ from hydra.core.global_hydra import GlobalHydra
 
 from mvcgc.config import Composer, Jobs, TableRequest
 from mvcgc.errors import UserError
-from mvcgc.positives import Mining, Variant
-from mvcgc.stages.spec import Downstream
+from mvcgc.method.cmc import CMC
+from mvcgc.method.coclr import CoCLR
+from mvcgc.method.infonce import InfoNCE
+from mvcgc.method.init_only import InitOnly
+from mvcgc.method.mvcgc import MVCGC, Mining
+from mvcgc.method.uber import UberNCE
+from mvcgc.stages.evaluate.spec import Downstream
 from mvcgc.tables import check_paper, paper_table
 
 
@@ -39,8 +44,8 @@ def test_a_single_run_is_compared_with_its_initialisation(composed: Composer) ->
     found = table(composed, "seed=3", single=True)
     assert (found.name, found.scale, found.spec.baseline) == ("run", "demo", "Init.")
     init, row = found.rows
-    assert (init.name, init.seed, init.experiment.method.variant) == ("Init.", 3, Variant.init)
-    assert (row.name, row.seed, row.experiment.method.variant) == ("MVCGC", 3, Variant.mvcgc)
+    assert (init.name, init.seed, init.experiment.method.variant) == ("Init.", 3, InitOnly)
+    assert (row.name, row.seed, row.experiment.method.variant) == ("MVCGC", 3, MVCGC)
     # The same stages: nothing but the method differs.
     assert init.experiment.init is row.experiment.init
     stages = {(column.stage, column.metric) for column in found.spec.columns}
@@ -79,17 +84,17 @@ def test_the_loss_ablation(composed: Composer) -> None:
     assert {
         name: (method.variant, method.mining, method.k, method.init) for name, method in methods.items()
     } == {
-        "Init.": (Variant.init, Mining.intersection, 5, True),
-        "InfoNCE (continued)": (Variant.infonce, Mining.intersection, 5, True),
-        "CMC": (Variant.cmc, Mining.intersection, 5, True),
-        "CoCLR": (Variant.coclr, Mining.intersection, 5, True),
-        "MVCGC (k=5)": (Variant.mvcgc, Mining.intersection, 5, True),
-        "MVCGC (k=5, w/o init)": (Variant.mvcgc, Mining.intersection, 5, False),
-        "MVCGC (k=1)": (Variant.mvcgc, Mining.intersection, 1, True),
-        "MVCGC (k=10)": (Variant.mvcgc, Mining.intersection, 10, True),
-        "MVCGC (k=20)": (Variant.mvcgc, Mining.intersection, 20, True),
-        "MVCGC (k=5, union)": (Variant.mvcgc, Mining.union, 5, True),
-        "UberNCE (supervised)": (Variant.uber, Mining.intersection, 5, True),
+        "Init.": (InitOnly, Mining.intersection, 5, True),
+        "InfoNCE (continued)": (InfoNCE, Mining.intersection, 5, True),
+        "CMC": (CMC, Mining.intersection, 5, True),
+        "CoCLR": (CoCLR, Mining.intersection, 5, True),
+        "MVCGC (k=5)": (MVCGC, Mining.intersection, 5, True),
+        "MVCGC (k=5, w/o init)": (MVCGC, Mining.intersection, 5, False),
+        "MVCGC (k=1)": (MVCGC, Mining.intersection, 1, True),
+        "MVCGC (k=10)": (MVCGC, Mining.intersection, 10, True),
+        "MVCGC (k=20)": (MVCGC, Mining.intersection, 20, True),
+        "MVCGC (k=5, union)": (MVCGC, Mining.union, 5, True),
+        "UberNCE (supervised)": (UberNCE, Mining.intersection, 5, True),
     }
     assert_paper_agrees(found)
     figures = paper_table("table3_pretraining_settings_ucf101").figures("retrieval_r1")
@@ -124,7 +129,7 @@ def test_the_cost_of_testing(composed: Composer, scale: str) -> None:
     found = table(composed, f"sweeps=table1 scale={scale}")
     stored = [row.experiment.evaluated_views for row in found.rows]
     assert stored == [["rgb", "mv"], ["rgb", "flow"], ["rgb", "flow_dis"], ["rgb", "mv_coviar"]]
-    assert {row.experiment.method.variant for row in found.rows} == {Variant.mvcgc}
+    assert {row.experiment.method.variant for row in found.rows} == {MVCGC}
     assert {column.stage for column in found.spec.columns} == {f"efficiency/{scale}", f"finetune/{scale}"}
     assert [column.better for column in found.spec.columns] == [*4 * ["lower"], "higher"]
     # In the demo nothing is trained on TV-L1: a second for the two clips of a sample.

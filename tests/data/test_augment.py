@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from data_made import HEIGHT, WIDTH, write_video
+from data_factories import HEIGHT, WIDTH, write_video
 from scipy.ndimage import gaussian_filter1d
 
 from mvcgc.data.augment import MEAN, MOTION_LIMIT, MOTION_UNIT, STD, augment
-from mvcgc.data.batch import Batch
-from mvcgc.data.sampling import ClipConfig, Draw, MotionConfig
-from mvcgc.data.views import Format, read_views
+from mvcgc.data.clips.modalities import Format, read_views
+from mvcgc.data.clips.sampling import ClipConfig, Draw, MotionConfig
+from mvcgc.data.loading.batch import Batch
 from mvcgc.video import Box, FlowMethod, Matrix, flow, probe
 
 BOX = Box(0, 0, 16, 16)

@@ -13,7 +13,7 @@ from mvcgc.data.demo import make as make_module
 from mvcgc.data.demo.make import PARTS, jobs
 from mvcgc.data.demo.motions import Motion, pose
 from mvcgc.data.demo.render import render
-from mvcgc.data.layouts import folder
+from mvcgc.data.index.layouts import folder
 from mvcgc.errors import UserError
 
 SMALL = DemoConfig(train=16, val=8, test=8, size=64, frames=16)

@@ -13,8 +13,8 @@ import sys
 import time
 from pathlib import Path
 
-from mvcgc.identity import StageFolder
-from mvcgc.journal import JournalWriter, Status
+from mvcgc.runs.folder import StageFolder
+from mvcgc.runs.journal import JournalWriter, Status
 
 root, folder = Path(sys.argv[1]), StageFolder(Path(sys.argv[2]))
 name = folder.path.relative_to(root / "stages").as_posix().rpartition("-")[0]

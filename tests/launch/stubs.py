@@ -11,8 +11,8 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from plan_factories import make_graph, make_row
 from rich.console import Console
-from rows import make_graph, make_row
 
 from mvcgc.launch.local import execute
 from mvcgc.launch.machine import Machine

@@ -2,14 +2,14 @@ import io
 import re
 
 import pytest
+from plan_factories import make_graph, make_row
 from rich.console import Console
-from rows import make_graph, make_row
 
-from mvcgc.journal import Progress, Status
 from mvcgc.launch.machine import Share
 from mvcgc.launch.report import Failure
 from mvcgc.launch.views import BarView, LineView, duration, failed_line, make_view, seconds_left, start_line
 from mvcgc.plan import Graph, Stage
+from mvcgc.runs.journal import Progress, Status
 
 
 @pytest.fixture

@@ -5,14 +5,14 @@ import time
 from pathlib import Path
 
 import pytest
-from rows import finish, make_graph, make_manifest, make_row
+from plan_factories import finish, make_graph, make_manifest, make_row
 from stubs import Executor, Stubs
 
 from mvcgc.errors import UserError
-from mvcgc.journal import Status, read
 from mvcgc.launch import ranks as ranks_module
+from mvcgc.method.init_only import InitOnly
 from mvcgc.plan import Graph, Resources, State, stage_state
-from mvcgc.positives import Variant
+from mvcgc.runs.journal import Status, read
 from mvcgc.stages.spec import Runtime
 
 
@@ -108,7 +108,7 @@ def test_refuses_gpus_that_are_not_there(stubs: Stubs) -> None:
 
 def test_a_failure_blocks_only_what_builds_on_it(stubs: Stubs) -> None:
     stubs.behave(init_mv={"exit": 1, "reason": "NaN at step 3"})
-    graph = make_graph([make_row(), make_row("rgb", views=["rgb"], method__variant=Variant.init)])
+    graph = make_graph([make_row(), make_row("rgb", views=["rgb"], method=InitOnly.Config(queue=16))])
     report, said = stubs.run(graph)
     assert report.exit_code == 1
     assert set(report.failed) == {of(graph, "init/mv")}

@@ -2,7 +2,7 @@ import os
 from pathlib import Path
 
 import pytest
-from rows import make_graph, make_row
+from plan_factories import make_graph, make_row
 
 from mvcgc.dist import Device
 from mvcgc.errors import UserError

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from mvcgc.journal import Status
 from mvcgc.launch.slurm.epilogue import Decision, Ending, Event, Next, decide, srun_events
+from mvcgc.runs.journal import Status
 
 
 def ending(**what: Any) -> Ending:

@@ -10,11 +10,9 @@ from pathlib import Path
 from threading import Lock
 
 import pytest
+from plan_factories import finish, make_graph, make_row
 from rich.console import Console
-from rows import finish, make_graph, make_row
 
-from mvcgc.identity import StageFolder
-from mvcgc.journal import JournalWriter, Status, Tail
 from mvcgc.launch.report import Report
 from mvcgc.launch.slurm import execute as module
 from mvcgc.launch.slurm import followed, queue, submit
@@ -23,13 +21,15 @@ from mvcgc.launch.slurm.execute import execute
 from mvcgc.launch.slurm.queue import Job, JobState
 from mvcgc.launch.slurm.request import Request
 from mvcgc.launch.views import LineView
-from mvcgc.lock import Jobs
+from mvcgc.method.init_only import InitOnly
 from mvcgc.plan import Graph, Stage
-from mvcgc.positives import Variant
+from mvcgc.runs.folder import StageFolder
+from mvcgc.runs.journal import JournalWriter, Status, Tail
+from mvcgc.runs.lock import Jobs
 
 TAKE_ALL = """
 import sys
-from mvcgc.lock import Lock, Path
+from mvcgc.runs.lock import Lock, Path
 assert all([Lock(Path(path)).try_acquire() for path in sys.argv[1:]])
 """
 
@@ -175,7 +175,7 @@ class TestFailure:
         return behave
 
     def test_blocks_what_builds_on_it_and_nothing_else(self, cluster: Cluster) -> None:
-        cluster.graph = make_graph([make_row(), make_row("init", method__variant=Variant.init)])
+        cluster.graph = make_graph([make_row(), make_row("init", method=InitOnly.Config(queue=16))])
         cluster.behave = self.fail(cluster, "cross")
         report, said = cluster.run()
         assert report.exit_code == 1

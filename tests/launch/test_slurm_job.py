@@ -3,15 +3,15 @@
 from pathlib import Path
 
 import pytest
-from rows import checkpoint, finish, make_graph, make_row
+from plan_factories import checkpoint, finish, make_graph, make_row
 
 from mvcgc.errors import UserError
-from mvcgc.identity import StageFolder
-from mvcgc.journal import JournalWriter, Status, Tail
 from mvcgc.launch.slurm import batch, queue
 from mvcgc.launch.slurm.job import PORTS, place
 from mvcgc.launch.slurm.queue import Job, JobState
 from mvcgc.plan import Stage
+from mvcgc.runs.folder import StageFolder
+from mvcgc.runs.journal import JournalWriter, Status, Tail
 
 STEP = {
     "SLURM_JOB_ID": "4711",

@@ -5,7 +5,7 @@ import torch
 
 from mvcgc.errors import UserError
 from mvcgc.models import MIN_FRAMES, MIN_SIDE, Arch, BackboneConfig, build_backbone
-from mvcgc.models.channels import scaled
+from mvcgc.models.layers import scaled
 
 DIVISORS = {Arch.s3d: (8, 32), Arch.r2plus1d_18: (8, 16), Arch.r3d_18: (8, 16), Arch.r2plus1d_4: (8, 16)}
 

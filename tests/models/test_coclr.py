@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from mvcgc import cli
+from mvcgc.commands.weights import import_coclr
 from mvcgc.errors import UserError
 from mvcgc.models.coclr import from_coclr, s3d_names
 from mvcgc.models.pretrained import load_encoder
-from mvcgc.weights import import_coclr
 
 State = dict[str, Tensor]
 # Inputs and the six widths of each SepInception block, as CoCLR's backbone/s3dg.py lists them.

@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mvcgc.errors import UserError
-from mvcgc.identity import plain
 from mvcgc.models import Arch, BackboneConfig
 from mvcgc.models.pretrained import EncoderCard, PretrainedEncoder, RgbInput, load_encoder, save_encoder
+from mvcgc.runs.fingerprint import plain
 
 CARD = EncoderCard(
     view="rgb",

@@ -7,15 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rows import make_experiment, make_graph, make_manifest, make_row
+from plan_factories import make_experiment, make_graph, make_manifest, make_row
 
-from mvcgc.data.prepare import DatasetConfig, DatasetKind
+from mvcgc.data.index.prepare import DatasetConfig, DatasetKind
 from mvcgc.errors import UserError
-from mvcgc.identity import EXCLUDED, fingerprint
+from mvcgc.method.cmc import CMC
+from mvcgc.method.coclr import CoCLR
+from mvcgc.method.infonce import InfoNCE
+from mvcgc.method.init_only import InitOnly
+from mvcgc.method.mvcgc import Mining
+from mvcgc.method.uber import UberNCE
 from mvcgc.plan import Experiment, Graph, Resources, Row, dataset_needs
-from mvcgc.positives import Mining, Variant
+from mvcgc.runs.fingerprint import EXCLUDED, fingerprint
 from mvcgc.stages import CODE_VERSION
-from mvcgc.stages.spec import Downstream, Runtime
+from mvcgc.stages.evaluate.spec import Downstream
+from mvcgc.stages.spec import Runtime
 
 
 def names(graph: Graph, row: int = 0) -> dict[str, list[str]]:
@@ -46,7 +52,7 @@ class TestStagesOfARow:
         }
 
     def test_initialisation_alone(self) -> None:
-        assert names(make_graph([make_row(method__variant=Variant.init, method__init=False)])) == {
+        assert names(make_graph([make_row(method=InitOnly.Config(queue=16), method__init=False)])) == {
             "init/rgb": [],
             "init/mv": [],
             "linear/tiny": ["rgb=init/rgb", "mv=init/mv"],
@@ -153,7 +159,7 @@ class TestSharing:
             ({}, ALL),
             ({"method__k": 1}, {"init/rgb", "init/mv"}),
             ({"method__mining": Mining.union}, {"init/rgb", "init/mv"}),
-            ({"method__variant": Variant.cmc}, {"init/rgb", "init/mv"}),
+            ({"method": CMC.Config(queue=16)}, {"init/rgb", "init/mv"}),
             ({"cross__epochs": 2}, {"init/rgb", "init/mv"}),
             ({"init__epochs": 2}, set()),
             ({"method__tau": 0.1}, set()),
@@ -162,7 +168,7 @@ class TestSharing:
             ({"downstream__test": None}, {"init/rgb", "init/mv", "cross"}),
             ({"downstream__linear": None}, ALL - {"linear/tiny"}),
             ({"downstream__views": ["rgb"]}, {"init/rgb", "init/mv", "cross"}),
-            ({"method__variant": Variant.init}, {"init/rgb", "init/mv"}),
+            ({"method": InitOnly.Config(queue=16)}, {"init/rgb", "init/mv"}),
         ],
     )
     def test_rows_share_what_their_difference_does_not_reach(
@@ -308,7 +314,7 @@ class TestCost:
         assert costs["retrieve/tiny"].clip_epochs == 0
 
     def test_views_that_take_turns_learn_one_at_a_time(self) -> None:
-        graph = make_graph([make_row(method__variant=Variant.coclr)])
+        graph = make_graph([make_row(method=CoCLR.Config(queue=16))])
         assert graph.rows[0].stages["cross"].cost.network_epochs == 20
 
 
@@ -330,7 +336,7 @@ class TestRefusals:
             make_experiment(**change)
 
     def test_sizes_count_only_where_they_are_used(self) -> None:
-        assert make_graph([make_row(views=["rgb"], motion__size=24, method__variant=Variant.infonce)])
+        assert make_graph([make_row(views=["rgb"], motion__size=24, method=InfoNCE.Config(queue=16))])
 
     @pytest.mark.parametrize(
         ("change", "message"),
@@ -342,7 +348,7 @@ class TestRefusals:
             ({"clip__frames": 4}, "clip.frames=4"),
             ({"clip__size": 24}, "clip.size=24"),
             ({"motion__size": 24}, "motion.size=24"),
-            ({"method__variant": Variant.coclr, "method__cycles": 11}, "cross.epochs=20"),
+            ({"method": CoCLR.Config(queue=16), "method__cycles": 11}, "cross.epochs=20"),
         ],
     )
     def test_of_what_no_stage_could_do_before_anything_starts(
@@ -382,7 +388,7 @@ class TestRefusals:
             )
 
     def test_of_supervision_without_labels(self) -> None:
-        row = make_row(method__variant=Variant.uber)
+        row = make_row(method=UberNCE.Config(queue=16))
         with pytest.raises(UserError, match=r"method\.variant=uber: it learns from labels and tiny has none"):
             make_graph([row], tiny=make_manifest(classes=0))
 
@@ -394,7 +400,7 @@ class TestRefusals:
 
 class TestDatasets:
     def test_each_distinct_need_is_asked_for_once(self) -> None:
-        rgb: dict[str, Any] = {"views": ["rgb"], "method__variant": Variant.infonce}
+        rgb: dict[str, Any] = {"views": ["rgb"], "method": InfoNCE.Config(queue=16)}
         rows = [make_row(), make_row(method__k=1), make_row(clip__frames=16), make_row(**rgb)]
         found = [(need.config.name, need.min_frames, need.needs_vectors) for need in dataset_needs(rows)]
         assert found == [("tiny", 8, True), ("tiny", 16, True), ("tiny", 8, False)]
@@ -414,7 +420,7 @@ class TestDatasets:
 SCALE = """
 import dataclasses, resource, sys, time
 sys.path.insert(0, {tests!r})
-from rows import make_experiment, make_graph
+from plan_factories import make_experiment, make_graph
 from mvcgc.plan import Resources, Row
 base = make_experiment()
 rows = []
@@ -441,7 +447,7 @@ print(len(graphs[0].stages), planning / turns, used / 1024)
 class TestScale:
     def test_three_thousand_rows_take_moments(self) -> None:
         """A tenth of what must be possible in 20 s and 1 GiB, in a process that does not check types."""
-        script = SCALE.format(tests=str(Path(__file__).parents[1]))
+        script = SCALE.format(tests=str(Path(__file__).parents[1] / "support"))
         out = subprocess.run(
             [sys.executable, "-c", script], check=True, capture_output=True, text=True
         ).stdout

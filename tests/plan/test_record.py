@@ -3,10 +3,10 @@ import json
 from pathlib import Path
 
 import pytest
-from rows import make_graph, make_row
+from plan_factories import make_graph, make_row
 
 from mvcgc.errors import UserError
-from mvcgc.identity import plain
+from mvcgc.method.init_only import InitOnly
 from mvcgc.plan import (
     Column,
     Graph,
@@ -21,7 +21,7 @@ from mvcgc.plan import (
     records_folder,
     write_record,
 )
-from mvcgc.positives import Variant
+from mvcgc.runs.fingerprint import plain
 
 ORIGIN = Origin("ablation", "Loss variants", "demo", ["python", "-m", "mvcgc.run"], "abc", True, "0.1.0")
 TABLE = TableSpec("Init.", "table3", [Column("retrieve/tiny", "r1_rgb", "R@1 rgb", paper="retrieval_r1")])
@@ -32,7 +32,7 @@ TABLE.plots = [PlotSpec(PlotKind.against, x="method.k", y=["R@1 rgb"], rows=["k=
 def graph() -> Graph:
     return make_graph(
         [
-            make_row("Init.", method__variant=Variant.init),
+            make_row("Init.", method=InitOnly.Config(queue=16)),
             make_row("k=1", method__k=1, seed=1),
             make_row("k=5"),
         ]

@@ -3,11 +3,13 @@ import re
 from pathlib import Path
 
 import pytest
+from plan_factories import finish, make_graph, make_manifest, make_row
 from rich.console import Console
-from rows import finish, make_graph, make_manifest, make_row
 
+from mvcgc.method.cmc import CMC
+from mvcgc.method.coclr import CoCLR
+from mvcgc.method.init_only import InitOnly
 from mvcgc.plan import Graph, clip_epochs, judge, pretraining_network_epochs, renderable, text, totals
-from mvcgc.positives import Variant
 
 EXPECTED = """\
 stage          fingerprint       verdict  reason              after             needed by  clip-epochs
@@ -31,7 +33,7 @@ network-epochs of pre-training: 260 if every row ran alone, 140 shared (46 % sav
 @pytest.fixture
 def graph() -> Graph:
     return make_graph(
-        [make_row("a"), make_row("b", method__k=1), make_row("c", method__variant=Variant.init)]
+        [make_row("a"), make_row("b", method__k=1), make_row("c", method=InitOnly.Config(queue=16))]
     )
 
 
@@ -80,9 +82,9 @@ def test_a_note_is_shown(tmp_path: Path) -> None:
 def test_the_papers_ablation_costs_a_fraction_of_its_rows() -> None:
     """Much of table 3 at the paper's epochs: 300 of either initialisation, 200 of stage 2."""
     changes = [
-        {"method__variant": Variant.init},
-        {"method__variant": Variant.coclr},
-        {"method__variant": Variant.cmc},
+        {"method": InitOnly.Config(queue=16)},
+        {"method": CoCLR.Config(queue=16)},
+        {"method": CMC.Config(queue=16)},
         {"method__init": False},
         *({"method__k": k} for k in (1, 5, 10, 20)),
     ]

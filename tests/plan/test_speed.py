@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from rows import finish, make_graph, make_row
+from plan_factories import finish, make_graph, make_row
 
+from mvcgc.method.coclr import CoCLR
 from mvcgc.plan import Graph, Resources, Speeds
-from mvcgc.positives import Variant
 from mvcgc.stages.spec import Runtime
 
 
@@ -72,6 +72,6 @@ def test_another_network_clip_or_device_is_no_measure(
 
 def test_another_method_goes_by_the_pace_of_its_networks(graph: Graph, tmp_path: Path) -> None:
     finish(graph.rows[0].stages["cross"], tmp_path, loss=1.0, clips_per_s=4.0)
-    other = make_graph([make_row(method__variant=Variant.coclr)])
+    other = make_graph([make_row(method=CoCLR.Config(queue=16))])
     cost = other.rows[0].stages["cross"].cost
     assert seconds(other, Speeds(tmp_path, None))["cross"] == pytest.approx(cost.clip_epochs / 8)

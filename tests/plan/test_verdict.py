@@ -1,11 +1,11 @@
 from pathlib import Path
 
 import pytest
-from rows import checkpoint, finish, make_graph, make_row
+from plan_factories import checkpoint, finish, make_graph, make_row
 
-from mvcgc.journal import JournalWriter, Status
+from mvcgc.method.cmc import CMC
 from mvcgc.plan import Action, Graph, Stage, State, Verdict, judge, newest_checkpoint, stage_state
-from mvcgc.positives import Variant
+from mvcgc.runs.journal import JournalWriter, Status
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ class TestVerdicts:
         assert actions(graph, tmp_path) == {**expected, "linear/tiny": "cached", "retrieve/tiny": "cached"}
 
     def test_what_one_of_two_rows_still_needs_is_needed(self, tmp_path: Path) -> None:
-        graph = make_graph([make_row(), make_row(method__variant=Variant.cmc)])
+        graph = make_graph([make_row(), make_row(method=CMC.Config(queue=16))])
         for name in ("linear/tiny", "retrieve/tiny", "cross"):
             finish(graph.rows[0].stages[name], tmp_path)
         assert actions(graph, tmp_path)["init/rgb"] == "submit"

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from rows import finish, make_graph, make_manifest, make_row
+from plan_factories import finish, make_graph, make_manifest, make_row
 
 from mvcgc import stages
 from mvcgc.plan import Difference, Graph, why

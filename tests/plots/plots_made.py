@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from fake_sweep import FakeSweep, begin, metrics
 
-from mvcgc.identity import StageFolder
 from mvcgc.plan import Column, PlotKind, PlotSpec
+from mvcgc.runs.folder import StageFolder
 
 CLASSES = 3
 LABELS = np.array([0, 0, 1, 1, 2, 2])

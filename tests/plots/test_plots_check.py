@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rows import make_row
+from plan_factories import make_row
 
 from mvcgc.config import Jobs, compose, composer
 from mvcgc.errors import UserError

@@ -9,12 +9,12 @@ import torch
 from fake_sweep import FakeSweep, begin, metrics
 from torch.nn import functional
 
-from mvcgc.journal import Folded, read
 from mvcgc.plots.activation import heat, overlaid
 from mvcgc.plots.against import told_apart
 from mvcgc.plots.bubbles import LARGEST, Bubble
 from mvcgc.plots.confusion import confused, counts_of, shares_of
 from mvcgc.plots.curves import MOST_POINTS, curve_of
+from mvcgc.runs.journal import Folded, read
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from local_cluster import LocalCluster, wait_for
 from sweeping import Sweep
 
-from mvcgc.stages.state import newest_checkpoint, next_attempt
+from mvcgc.runs.state import newest_checkpoint, next_attempt
 
 
 @dataclass(frozen=True)

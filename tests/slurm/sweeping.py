@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mvcgc.identity import StageFolder
-from mvcgc.journal import read
-from mvcgc.journal.reader import records
+from mvcgc.runs.folder import StageFolder
+from mvcgc.runs.journal import read
+from mvcgc.runs.journal.reader import records
 
 STAGES = ("init", "cross", "retrieve")
 TWO_RANKS = tuple(f"resources.{stage}.ranks=2" for stage in STAGES)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mvcgc.dist import Dist
-from mvcgc.identity import StageFolder
+from mvcgc.runs.folder import StageFolder
 from mvcgc.stages.context import NoStageJournal, StageContext
 from mvcgc.stages.spec import Runtime, StageConfig
 from mvcgc.train import Interrupted, StopFlag

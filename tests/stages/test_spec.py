@@ -7,14 +7,19 @@ from typing import Any
 import pytest
 import yaml
 
-from mvcgc.data.prepare import DatasetConfig
-from mvcgc.data.sampling import AugmentConfig, ClipConfig, MotionConfig
+from mvcgc.data.clips.sampling import AugmentConfig, ClipConfig, MotionConfig
+from mvcgc.data.index.prepare import DatasetConfig
 from mvcgc.dist import Device
 from mvcgc.errors import UserError
-from mvcgc.identity import StageFolder, plain
+from mvcgc.method.coclr import CoCLR
+from mvcgc.method.infonce import InfoNCE
+from mvcgc.method.init_only import InitOnly
 from mvcgc.models import Arch, BackboneConfig
-from mvcgc.positives import MethodConfig, Variant
-from mvcgc.stages.spec import PretrainSpec, Runtime, StageConfig, TestConfig, read_spec
+from mvcgc.runs.fingerprint import plain
+from mvcgc.runs.folder import StageFolder
+from mvcgc.stages.evaluate.spec import TestConfig
+from mvcgc.stages.pretrain.spec import PretrainSpec
+from mvcgc.stages.spec import Runtime, StageConfig, read_spec
 from mvcgc.train import OptimConfig, ScheduleKind
 
 SPEC = PretrainSpec(
@@ -24,7 +29,7 @@ SPEC = PretrainSpec(
     motion=MotionConfig(cell=16),
     augment=AugmentConfig(),
     backbone=BackboneConfig(arch=Arch.r3d_18),
-    method=MethodConfig(variant=Variant.coclr, cycles=3),
+    method=CoCLR.Config(cycles=3),
     optim=OptimConfig(schedule=ScheduleKind.cosine, epochs=6),
     seed=4,
 )
@@ -53,7 +58,7 @@ def test_there_and_back(tmp_path: Path) -> None:
 
 
 def test_no_motion_is_none_there_and_back(tmp_path: Path) -> None:
-    alone = replace(SPEC, views=["rgb"], motion=None, method=MethodConfig(variant=Variant.infonce))
+    alone = replace(SPEC, views=["rgb"], motion=None, method=InfoNCE.Config())
     folder = StageFolder(tmp_path / "cross-0123456789abcdef")
     config(spec=plain(alone)).write(folder)
     assert read_spec(StageConfig.read(folder), PretrainSpec, folder) == alone
@@ -100,8 +105,8 @@ def test_every_wrong_key_is_named(tmp_path: Path) -> None:
         ({"clip": ClipConfig(frames=4)}, "clip.frames=4: the backbones need 8 frames"),
         ({"clip": ClipConfig(size=16)}, "clip.size=16: the backbones need 32 pixels"),
         ({"motion": MotionConfig(size=16)}, "motion.size=16: the backbones need 32 pixels"),
-        ({"method": MethodConfig(variant=Variant.init)}, "variant=init has no objective"),
-        ({"method": MethodConfig(variant=Variant.coclr, cycles=4)}, "takes 8 epochs at least"),
+        ({"method": InitOnly.Config()}, "variant=init has no objective"),
+        ({"method": CoCLR.Config(cycles=4)}, "takes 8 epochs at least"),
     ],
 )
 def test_pretrain_spec_refuses(changes: dict[str, Any], message: str) -> None:

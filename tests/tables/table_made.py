@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from fake_sweep import FakeSweep
 
-from mvcgc.identity import StageFolder
 from mvcgc.plan import RowRecord
+from mvcgc.runs.folder import StageFolder
 
 AWKWARD = "A_B & 50% <x> | $y#{z}~^\\"
 VIDEOS = 400

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import table_made
 from fake_sweep import FakeSweep
-from rows import make_graph, make_row
+from plan_factories import make_graph, make_row
 
 from mvcgc.errors import UserError
 from mvcgc.metrics import bootstrap_intervals

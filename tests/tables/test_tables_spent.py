@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from fake_sweep import FakeSweep
 
-from mvcgc.identity import StageFolder
+from mvcgc.runs.folder import StageFolder
 from mvcgc.tables import table_of
 from mvcgc.tables.spent import Spent, spent
 

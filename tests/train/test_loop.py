@@ -9,10 +9,10 @@ import pytest
 import torch
 from real_processes import run_one
 from torch import Tensor
-from train_standin import SAMPLES, TIMING, Batch, Loader, Regression, train, train_and_die
+from train_factories import SAMPLES, TIMING, Batch, Loader, Regression, train, train_and_die
 
-from mvcgc import journal
 from mvcgc.errors import UserError
+from mvcgc.runs import journal
 from mvcgc.train import Amp, Interrupted, NotFinite, OptimConfig, OptimKind, ScheduleKind, StopFlag
 from mvcgc.train.checkpoint import Checkpoints
 

@@ -9,8 +9,8 @@ import torch
 from real_processes import on_two_ranks
 from test_loop import figures
 from torch import Tensor, nn
+from train_factories import SAMPLES
 from train_ranks import SYNCED, HalfFrozen, everything, norm_inputs, task, through_norm, trained
-from train_standin import SAMPLES
 
 from mvcgc import dist
 from mvcgc.dist import Device

@@ -15,7 +15,7 @@ import numpy as np
 from mvcgc.data.demo.config import DemoConfig
 from mvcgc.data.demo.motions import Motion
 from mvcgc.data.demo.render import render
-from mvcgc.data.progress import progress
+from mvcgc.data.index.progress import progress
 from mvcgc.errors import UserError
 from mvcgc.video import encode
 

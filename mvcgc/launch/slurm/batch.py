@@ -13,12 +13,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mvcgc.identity import StageFolder, write_atomic
-from mvcgc.journal import JournalWriter, Status
+from mvcgc.files import write_atomic
 from mvcgc.launch.slurm import queue
 from mvcgc.launch.slurm.epilogue import Ending, Next, decide, srun_events
 from mvcgc.launch.slurm.liveness import job_of
-from mvcgc.stages.state import newest_checkpoint, next_attempt, stage_state, valid_done
+from mvcgc.runs.folder import StageFolder
+from mvcgc.runs.journal import JournalWriter, Status
+from mvcgc.runs.state import newest_checkpoint, next_attempt, stage_state, valid_done
 
 # A controller that is restarted comes back; the job waits for it so often and so long.
 ASKED, ASK_EVERY_S = 20, 15.0

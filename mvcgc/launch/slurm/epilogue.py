@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from mvcgc.journal import Status
+from mvcgc.runs.journal import Status
 
 # What a rank says whose peer, or reader of videos, was taken away: trouble that came from elsewhere.
 _ELSEWHERE = re.compile(

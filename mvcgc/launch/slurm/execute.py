@@ -13,8 +13,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mvcgc.identity import Done, StageFolder
-from mvcgc.journal import Status, Tail
 from mvcgc.launch.report import Failure, Report
 from mvcgc.launch.slurm import queue
 from mvcgc.launch.slurm.config import SlurmConfig
@@ -25,8 +23,10 @@ from mvcgc.launch.slurm.submit import AT_ONCE, ComeBackLater, Order, Submitter
 from mvcgc.launch.stop import StopRequests
 from mvcgc.launch.todo import sort
 from mvcgc.launch.views import View, failed_line, finished_line, make_view
-from mvcgc.plan import Graph, Stage, judge, ongoing
-from mvcgc.stages.state import valid_done
+from mvcgc.plan import Graph, Stage, active_sweeps, judge
+from mvcgc.runs.folder import Done, StageFolder
+from mvcgc.runs.journal import Status, Tail
+from mvcgc.runs.state import valid_done
 
 LOOK_EVERY_S = 0.25
 READ_EVERY_S = 1.0
@@ -114,7 +114,7 @@ class _Executor:
     def _cancelled(self) -> bool:
         """Whether ``mvcgc cancel`` has ended all the sweeps that this is for."""
         sweeps = self.purpose.split(",") if self.purpose else []
-        return sweeps != [] and not any(ongoing.is_ongoing(self.root, sweep) for sweep in sweeps)
+        return sweeps != [] and not any(active_sweeps.is_ongoing(self.root, sweep) for sweep in sweeps)
 
     @property
     def _more_to_submit(self) -> bool:

@@ -3,12 +3,12 @@
 import time
 from dataclasses import dataclass, field
 
-from mvcgc.identity import StageFolder
-from mvcgc.journal import Status, Tail
 from mvcgc.launch.slurm.liveness import Seen, job_of
 from mvcgc.launch.slurm.queue import Job, JobState
-from mvcgc.lock import Owner
 from mvcgc.plan import Stage
+from mvcgc.runs.folder import StageFolder
+from mvcgc.runs.journal import Status, Tail
+from mvcgc.runs.lock import Owner
 
 # What a job writes may show on another machine only after its end has.
 SETTLE_S = 3.0

@@ -10,7 +10,7 @@ from pathlib import Path
 from submitit.slurm.slurm import SlurmJobEnvironment
 
 from mvcgc.errors import UserError
-from mvcgc.identity import StageFolder
+from mvcgc.runs.folder import StageFolder
 
 # Below the ports that systems hand out by themselves; jobs that share a machine get ports that differ.
 PORTS = range(15_000, 32_000)
@@ -32,7 +32,7 @@ def run(folder: Path) -> int:
             stream.flush()
             os.dup2(log.fileno(), stream.fileno())
     # Heavy imports, and what they may say, come after this.
-    from mvcgc.stages.entry import EXIT_DONE, EXIT_INTERRUPTED, EXIT_USER, main
+    from mvcgc.stages.runner import EXIT_DONE, EXIT_INTERRUPTED, EXIT_USER, main
     from mvcgc.stages.spec import StageConfig
 
     planned, world = StageConfig.read(stage).runtime.ranks, int(os.environ["WORLD_SIZE"])

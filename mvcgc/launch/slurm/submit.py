@@ -13,12 +13,12 @@ from submitit.core.utils import FailedJobError, FailedSubmissionError, environme
 from submitit.helpers import clean_env
 
 from mvcgc.errors import UserError
-from mvcgc.identity import StageFolder
 from mvcgc.launch.slurm import queue
 from mvcgc.launch.slurm.config import SlurmConfig
 from mvcgc.launch.slurm.liveness import job_of
 from mvcgc.launch.slurm.request import Request, job_name, request
 from mvcgc.plan import Stage
+from mvcgc.runs.folder import StageFolder
 from mvcgc.stages import provenance
 
 # sbatch mostly waits, for the disk and for the controller; more at once would be more than its share.
@@ -64,7 +64,7 @@ class _Executor(submitit.SlurmExecutor):
         self.folder.mkdir(parents=True, exist_ok=True)
         return str(self._submit_command("").job_id)
 
-    def _make_submission_file_text(self, command: str, uid: str) -> str:  # noqa: ARG002 - submitit's form
+    def _make_submission_file_text(self, command: str, uid: str) -> str:
         return self._wanted.script
 
 

@@ -1,0 +1,41 @@
+"""What datasets there are and what is in them: the commands below ``mvcgc data``."""
+
+from pathlib import Path
+
+from mvcgc.config import Config
+from mvcgc.data.demo import make_demo
+from mvcgc.data.index.manifest import load, report
+from mvcgc.data.index.prepare import DatasetKind, prepare
+from mvcgc.errors import UserError
+from mvcgc.launch.machine import Machine
+from mvcgc.plan import Row, dataset_needs, manifests_folder
+
+
+def scan(config: Config) -> None:
+    """Index the datasets that the configuration reads, as a run would, and print what was refused and why."""
+    row = Row("scan", config.experiment, config.resources)
+    for need in dataset_needs([row]):
+        store = manifests_folder(Path(config.root))
+        manifest = prepare(need.config, store, need.min_frames, need.needs_vectors, Machine.here().cores)
+        print(report(manifest), end="")
+
+
+def make_demo_videos(config: Config) -> None:
+    """Make the demo's videos. Raises UserError if the configuration is about another dataset."""
+    if config.dataset.kind is not DatasetKind.demo:
+        raise UserError(
+            f"dataset.kind={config.dataset.kind.value}: only the demo's videos can be made, dataset=demo"
+        )
+    folder = Path(config.dataset.root)
+    make_demo(folder, config.dataset.demo, Machine.here().cores)
+    print(f"the demo's videos are in {folder}")
+
+
+def report_all(root: Path) -> None:
+    """Print the report of every published manifest. Raises UserError if there is none."""
+    store = manifests_folder(root)
+    paths = sorted(store.glob("*.json"), key=lambda path: (path.stat().st_mtime, path.name))
+    if not paths:
+        raise UserError(f"{store} has no manifest yet: run mvcgc data scan, or say --root where they are")
+    for path in paths:
+        print(report(load(path)), end="")

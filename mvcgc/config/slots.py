@@ -1,0 +1,59 @@
+"""Slots: top-level keys whose class a configuration chooses by ``_target_``, and with it their keys.
+
+Hydra composes such a key without knowing the class. Here it becomes a structured node of the class's
+settings, so that values are checked and misspelt keys suggested as those of fixed keys are.
+"""
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from mvcgc.config.explain import rejected_value
+from mvcgc.config.schema import Config
+from mvcgc.errors import UserError
+from mvcgc.method.base import Method
+from mvcgc.parts import TARGET, Part, PartConfig, load, one_line
+
+SLOTS: dict[str, type[Part]] = {"method": Method}
+"""By top-level key: what its class must derive from."""
+
+
+def schema() -> DictConfig:
+    """Return the root schema that Hydra composes into; slots take any key at first."""
+    node = OmegaConf.structured(Config)
+    for slot in SLOTS:
+        OmegaConf.set_struct(node[slot], False)
+    assert isinstance(node, DictConfig)
+    return node
+
+
+def settle(config: DictConfig) -> dict[str, type[PartConfig]]:
+    """Turn every slot of a composed configuration into the structured settings of its class.
+
+    Returns:
+        By slot: the class of its settings.
+
+    Raises:
+        UserError: if a class cannot be had, or a file sets a key that its class does not have.
+    """
+    classes = {}
+    for slot, base in SLOTS.items():
+        classes[slot] = load(config[slot].get(TARGET), base, slot).Config
+        config[slot] = _structured(slot, config[slot], classes[slot])
+    return classes
+
+
+def _structured(slot: str, node: DictConfig, kind: type[PartConfig]) -> DictConfig:
+    try:
+        typed = OmegaConf.structured(kind)
+    except OmegaConfBaseException as error:
+        raise UserError(f"{slot}: {kind.__module__}.{kind.__qualname__}: {one_line(error)}") from error
+    assert isinstance(typed, DictConfig)
+    for key, value in node.items_ex(resolve=False):
+        name = str(key)
+        if name == TARGET:
+            continue
+        try:
+            OmegaConf.update(typed, name, value, merge=True)
+        except OmegaConfBaseException as error:
+            raise UserError(rejected_value(f"{slot}.{name}", str(value), error, {slot: kind})) from error
+    return typed

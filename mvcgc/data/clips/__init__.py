@@ -1,0 +1,1 @@
+"""Clips: which frames of which video are shown, and how they are read."""

@@ -1,0 +1,192 @@
+"""The manifest: the usable videos of a dataset with all that sampling and reading need, and the refused ones.
+
+Its digest is the dataset's identity. It is taken over what the videos are (path within the dataset, size,
+label, group, part, and what the probe found), never over where they lie or when they were copied.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mvcgc.errors import UserError
+from mvcgc.files import write_atomic
+from mvcgc.runs.fingerprint import canonical_json
+from mvcgc.video.info import VideoInfo
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Video:
+    """One usable video.
+
+    Attributes:
+        path: POSIX path relative to the manifest's root; names the video everywhere.
+        size: bytes.
+        label: index into the classes, -1 if unlabelled.
+        group: siblings cut from the same source share it.
+        part: train, val or test of the chosen split.
+        info: what the probe found.
+    """
+
+    path: str
+    size: int
+    label: int
+    group: str
+    part: str
+    info: VideoInfo
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """One refused video: ``reason`` is a word (unreadable, truncated, too_short, ...), ``detail`` a line."""
+
+    path: str
+    part: str
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A dataset ready to be read.
+
+    Attributes:
+        name: label for folders and tables.
+        root: absolute folder of the videos; not part of the digest.
+        classes: names in the order of the labels.
+        videos: sorted by path; a video's id is its index here.
+        rejected: sorted by path; not part of the digest.
+        carved: val was taken out of the official training split by us, see `training`.
+    """
+
+    name: str
+    root: Path
+    classes: list[str]
+    videos: list[Video]
+    rejected: list[Rejected]
+    carved: bool
+
+    @cached_property
+    def digest(self) -> str:
+        """64 hexadecimal digits that stand for the dataset's content."""
+        digest = hashlib.sha256(canonical_json({"classes": self.classes, "carved": self.carved}).encode())
+        for video in self.videos:
+            digest.update(b"\n" + canonical_json(_video_to_json(video)).encode())
+        return digest.hexdigest()
+
+    @cached_property
+    def groups(self) -> list[int]:
+        """For each video the id of its group, an index into the sorted names of the groups."""
+        ids = {name: number for number, name in enumerate(sorted({video.group for video in self.videos}))}
+        return [ids[video.group] for video in self.videos]
+
+    def ids(self, *parts: str) -> list[int]:
+        """Ids of the videos of the given parts, in order."""
+        return [number for number, video in enumerate(self.videos) if video.part in parts]
+
+    def part(self, name: str) -> list[Video]:
+        """The videos of one part: train, val or test."""
+        return [video for video in self.videos if video.part == name]
+
+    def training(self) -> list[int]:
+        """Ids of the whole official training split, for pre-training and as what retrieval searches.
+
+        That is train, and val too where we carved it out of the official training split; a validation split
+        of the dataset's own is never trained on.
+        """
+        return self.ids("train", "val") if self.carved else self.ids("train")
+
+    def require(self, ids: list[int], what: str) -> list[int]:
+        """``ids`` if there are any. Raises UserError saying that dataset ``what`` has no usable video."""
+        if not ids:
+            raise UserError(
+                f"dataset.root={self.root}: the {what} split of {self.name} has no usable video "
+                f"({len(self.rejected)} refused); see `mvcgc data scan` for the reasons"
+            )
+        return ids
+
+
+def manifest_file(store: Path, manifest: Manifest) -> Path:
+    """Where `publish` puts the manifest: a name of its content and its root, so that nobody's file ever
+    changes.
+    """
+    where = hashlib.sha256(str(manifest.root).encode()).hexdigest()[:8]
+    return store / f"{manifest.name}-{manifest.digest[:16]}-{where}.json"
+
+
+def publish(manifest: Manifest, store: Path) -> Path:
+    """Write the manifest and, beside it, the report ``.txt``; atomic, and nothing if already there."""
+    path = manifest_file(store, manifest)
+    text = json.dumps(_to_json(manifest), separators=(",", ":")) + "\n"
+    if not path.exists() or path.read_text() != text:
+        write_atomic(path.with_suffix(".txt"), report(manifest, limit=None))
+        write_atomic(path, text)
+    return path
+
+
+def load(path: Path) -> Manifest:
+    """Read a published manifest. Raises UserError if it is missing or of another format."""
+    try:
+        data = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read as a manifest ({error}); run `mvcgc data scan`") from error
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise UserError(f"{path}: is no manifest of format {FORMAT}; run `mvcgc data scan`")
+    return Manifest(
+        name=data["name"],
+        root=Path(data["root"]),
+        classes=data["classes"],
+        videos=[Video(**{**video, "info": VideoInfo.from_dict(video["info"])}) for video in data["videos"]],
+        rejected=[Rejected(**rejected) for rejected in data["rejected"]],
+        carved=data["carved"],
+    )
+
+
+def report(manifest: Manifest, limit: int | None = 50) -> str:
+    """What is in the dataset, and every refused file under its reason (at most ``limit`` of each, None for
+    all).
+    """
+    parts = Counter(video.part for video in manifest.videos)
+    total = len(manifest.videos) + len(manifest.rejected)
+    lines = [
+        f"{manifest.name}: {len(manifest.videos)} of {total} videos are usable "
+        f"(train {parts['train']}, val {parts['val']}, test {parts['test']}; "
+        f"{len(manifest.classes)} classes)",
+        f"root {manifest.root}",
+        f"digest {manifest.digest}",
+    ]
+    codecs = Counter(_codec(video.info) for video in manifest.videos)
+    lines += [f"{count:>8} x {codec}" for codec, count in sorted(codecs.items())]
+    for reason in sorted({rejected.reason for rejected in manifest.rejected}):
+        files = [rejected for rejected in manifest.rejected if rejected.reason == reason]
+        lines.append(f"refused, {reason.replace('_', ' ')}: {len(files)}")
+        lines += [f"  {file.path} ({file.part}): {file.detail}" for file in files[:limit]]
+        if limit is not None and len(files) > limit:
+            lines.append(f"  ... and {len(files) - limit} more, all named in the report beside the manifest")
+    return "\n".join(lines) + "\n"
+
+
+def _codec(info: VideoInfo) -> str:
+    return f"{info.codec}, {'with' if info.vectors else 'without'} motion vectors"
+
+
+def _video_to_json(video: Video) -> dict[str, Any]:
+    return {**asdict(video), "info": video.info.to_dict()}
+
+
+def _to_json(manifest: Manifest) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "name": manifest.name,
+        "digest": manifest.digest,
+        "root": str(manifest.root),
+        "classes": manifest.classes,
+        "carved": manifest.carved,
+        "rejected": [asdict(rejected) for rejected in manifest.rejected],
+        "videos": [_video_to_json(video) for video in manifest.videos],
+    }

@@ -1,0 +1,1 @@
+"""Loading: batches of clips, decoded in worker processes."""

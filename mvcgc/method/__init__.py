@@ -1,0 +1,1 @@
+"""The paper's method: contrastive learning of two modalities that guide each other."""

@@ -1,0 +1,105 @@
+"""Contrastive pre-training as a task of the training loop: from a batch to the loss, and to the queue."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from mvcgc import dist
+from mvcgc.data.augment import augment
+from mvcgc.data.loading.batch import Batch
+from mvcgc.method.base import Embeddings, Method
+from mvcgc.method.mining import Ids, relate
+from mvcgc.method.momentum import ContrastModel
+from mvcgc.method.shuffle import Shuffle
+from mvcgc.method.step_metrics import step_metrics
+from mvcgc.phases import phase
+from mvcgc.train import Task
+
+
+class Contrast(Task):
+    """``ContrastModel`` and the objective of ``method``, for one view or for two.
+
+    All micro-batches of a step see the same queue and the same key encoders: keys are enqueued, in the
+    order of the global batch, and the twins moved after the optimiser's step. Without batch norm a step is
+    therefore the same however it is cut.
+    """
+
+    def __init__(self, model: ContrastModel, method: Method, epochs: int) -> None:
+        super().__init__()
+        self.model = model
+        self.leaves_parameters_out = method.leaves_parameters_out
+        self._method, self._epochs = method, epochs
+        self._views = model.queue.views
+        self._trained: tuple[str, ...] = self._views
+        self._pending: list[tuple[dict[str, Tensor], Ids]] = []
+        self._epoch, self._step = 0, 0
+
+    def start_epoch(self, epoch: int, position: int) -> None:
+        """Which views learn; where coclr changes turns, the twins catch up and the queue starts anew."""
+        self._epoch, self._step = epoch, position
+        self._trained = self._turn(epoch)
+        if position == 0 and epoch > 0 and self._trained != self._turn(epoch - 1):
+            self.model.start_turn()
+
+    def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss: the trained views' terms, summed. Figures: acc_<view>, mined, mined_precision, queue_fill."""
+        shuffle = Shuffle.draw(self._shuffle_seed(), len(batch))
+        learning: Sequence[str] = self._trained if self.training else ()
+        queries = self.model(_inputs(batch.clip(0)), learning)
+        keys = self.model.keys(_inputs(_shuffled(batch.clip(1), shuffle)), learning)
+        ids = Ids(batch.video, batch.group, batch.label)
+        with phase("gather"):
+            everyones, all_ids = _gathered(keys, ids, shuffle)
+        if self.training:
+            self._pending.append((everyones, all_ids))
+        own = slice(dist.rank() * len(batch), (dist.rank() + 1) * len(batch))
+        keys = {view: key[own] for view, key in everyones.items()}
+        relations = relate(ids, self.model.queue.ids)
+        step = Embeddings(queries, keys, self.model.queue.entries(), relations)
+        terms = [self._method.term(view, step) for view in self._trained]
+        figures = step_metrics(terms, relations)
+        right, labelled = figures.pop("mined_right"), figures.pop("mined_labelled")
+        figures["mined_precision"] = torch.stack([right, labelled])
+        figures["queue_fill"] = relations.filled.float().mean()
+        losses = [self._method.loss(term).mean() for term in terms]
+        return torch.stack(losses).sum(), figures
+
+    def finish_step(self) -> None:
+        """The key encoders follow, and the step's keys of all ranks enter the queue."""
+        self.model.update_keys(self._trained)
+        for keys, ids in self._pending:
+            self.model.queue.enqueue(keys, ids)
+        self._pending = []
+        self._step += 1
+
+    def _shuffle_seed(self) -> int:
+        """Another one for each micro-batch, the same on all ranks, and the same again in a resumed run."""
+        return ((self._epoch << 24) + self._step << 12) + len(self._pending)
+
+    def _turn(self, epoch: int) -> tuple[str, ...]:
+        return self._method.trained(self._views, epoch, self._epochs)
+
+
+def _inputs(batch: Batch) -> dict[str, Tensor]:
+    """What the encoders see of a batch of single clips, [B, C, T, H, W] by view."""
+    with phase("augmentation"), torch.no_grad(), torch.autocast(batch.video.device.type, enabled=False):
+        return {view: clips[:, 0] for view, clips in augment(batch).items()}
+
+
+def _shuffled(batch: Batch, shuffle: Shuffle) -> Batch:
+    """The clips that this rank's key encoders see; ids and names stay those of its own samples.
+
+    They travel as stored: what augmentation makes of them is four times as large.
+    """
+    with phase("shuffle"):
+        views = {view: shuffle.apply(clips) for view, clips in batch.views.items()}
+        return replace(batch, views=views, draws=shuffle.apply(batch.draws))
+
+
+def _gathered(keys: Mapping[str, Tensor], ids: Ids, shuffle: Shuffle) -> tuple[dict[str, Tensor], Ids]:
+    """The keys of all ranks' shuffled samples and the ids of all their own, in the global batch's order."""
+    *every, video, group, label = dist.all_gather_rows(*keys.values(), ids.video, ids.group, ids.label)
+    ordered = {view: shuffle.restore(key) for view, key in zip(keys, every, strict=True)}
+    return ordered, Ids(video, group, label)

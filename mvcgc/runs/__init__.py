@@ -1,0 +1,1 @@
+"""Runs on disk: fingerprint, folder, lock, journal and state of a stage."""

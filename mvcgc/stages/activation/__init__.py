@@ -1,0 +1,1 @@
+"""The stage that draws class activation maps."""

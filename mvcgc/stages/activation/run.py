@@ -1,0 +1,182 @@
+"""Where in a video a network sees its class (the paper's figure 4): class activation maps (Zhou et al. 2016).
+
+The linear probe, batch norm and linear layer, is applied at every position of the backbone's last feature map
+as it is to the map's mean. What it gives for the video's true class, averaged over time, is the map: its mean
+over space is the logit of the clip, so a positive value speaks for the class and a negative one against it.
+"""
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from mvcgc.data.augment import augment
+from mvcgc.data.clips.dataset import Source, WindowDataset
+from mvcgc.data.clips.modalities import RGB
+from mvcgc.data.clips.sampling import MotionConfig, spread
+from mvcgc.data.index.manifest import Manifest
+from mvcgc.data.loading.loader import read
+from mvcgc.errors import UserError
+from mvcgc.files import write_atomic
+from mvcgc.models.backbone import Backbone
+from mvcgc.models.classifier import Probe
+from mvcgc.models.encoder import widened
+from mvcgc.stages.activation.spec import ActivationConfig, ActivationSpec
+from mvcgc.stages.context import Result, StageContext
+from mvcgc.stages.evaluate.classify import probe_file
+from mvcgc.stages.evaluate.setup import load_backbone
+from mvcgc.video import Matrix, to_rgb
+
+ACTIVATION = Path("activation.npz")
+LINEAR = "linear"
+"""The role of the parent that trained the probes."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One video: the middle frame of its clip, and by view the map and the probability of its class."""
+
+    frame: UInt8[Tensor, "S S 3"]
+    maps: dict[str, Float[Tensor, "h w"]]
+    scores: dict[str, Float[Tensor, ""]]
+
+
+def run(context: StageContext, spec: ActivationSpec) -> Result:
+    """Look at the chosen videos, each at the centre of its middle window, and leave ``activation.npz``:
+
+    names [V] and labels [V] of the videos, ``classes`` (names in the order of the labels), ``frame`` uint8
+    [V, S, S, 3] (the clip's middle one), and for every view ``map_<view>`` float32 [V, h, w] and
+    ``score_<view>`` float32 [V], the probability of the true class.
+
+    The headline metrics ``score_<view>`` are the mean probabilities, in per cent. Raises UserError for names
+    that are no test videos, Interrupted after a stop signal.
+    """
+    manifest = context.manifest()
+    chosen = choose(manifest, spec.sample)
+    context.journal.params(_params(spec))
+    context.journal.begin(len(chosen), "video")
+    networks = {view: _network(context, spec, manifest, view) for view in spec.views}
+    seen = []
+    for step, number in enumerate(chosen, 1):
+        context.check_stop()
+        seen.append(_look(context, spec, manifest, number, networks))
+        scores = {f"score_{view}": 100 * score.item() for view, score in seen[-1].scores.items()}
+        context.journal.metrics(step, scores)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **_arrays(manifest, chosen, seen))
+    write_atomic(context.folder.path / ACTIVATION, buffer.getvalue())
+    metrics = {
+        f"score_{view}": 100 * torch.stack([one.scores[view] for one in seen]).mean().item()
+        for view in spec.views
+    }
+    context.journal.metrics(len(chosen), metrics)
+    return Result([ACTIVATION], metrics)
+
+
+def choose(manifest: Manifest, sample: ActivationConfig) -> list[int]:
+    """Ids of the test videos to look at: those that are named, or so many from classes far apart.
+
+    Of as many classes as there are videos to choose, one each; of all of them several, where there are fewer.
+    """
+    test = manifest.require(manifest.ids("test"), "test")
+    if sample.names:
+        ids = {manifest.videos[number].path: number for number in test}
+        for name in sample.names:
+            if name not in ids:
+                raise UserError(f"activation.names: {name} is no test video of {manifest.name}")
+        return [ids[name] for name in sample.names]
+    of_class: dict[int, list[int]] = {}
+    for number in test:
+        of_class.setdefault(manifest.videos[number].label, []).append(number)
+    labels = sorted(of_class)
+    each, more = divmod(sample.videos, len(labels))
+    extra = set(spread(labels, more))
+    return [number for label in labels for number in spread(of_class[label], each + (label in extra))]
+
+
+def _params(spec: ActivationSpec) -> dict[str, str | int | float | bool | None]:
+    """What names the run in a table of runs."""
+    return {
+        "task": "activation",
+        "dataset": spec.dataset.name,
+        "views": "+".join(spec.views),
+        "arch": spec.backbone.arch.value,
+        "width": spec.backbone.width,
+        "frames": spec.clip.frames,
+        "size": spec.clip.size,
+        "videos": len(spec.sample.names) or spec.sample.videos,
+    }
+
+
+@dataclass(frozen=True)
+class _Network:
+    backbone: Backbone
+    probe: Probe
+
+
+def _network(context: StageContext, spec: ActivationSpec, manifest: Manifest, view: str) -> _Network:
+    device = context.dist.device
+    backbone = load_backbone(context.parents[view], spec.backbone, view, device)
+    probe = Probe(backbone.dim, len(manifest.classes))
+    path = context.parents[LINEAR].path / probe_file(view)
+    probe.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    return _Network(backbone, probe.to(device).eval())
+
+
+def _look(
+    context: StageContext,
+    spec: ActivationSpec,
+    manifest: Manifest,
+    number: int,
+    networks: Mapping[str, _Network],
+) -> Seen:
+    source = Source(
+        manifest=manifest,
+        ids=[number],
+        views=tuple(dict.fromkeys([RGB, *spec.views])),
+        clip=spec.clip,
+        motion=spec.motion or MotionConfig(),
+        mestimate=spec.dataset.mestimate,
+    )
+    dataset = WindowDataset(source, crops=1, most_windows=1)
+    (key,) = dataset.plan(0)
+    batch = read([dataset.item(key)])
+    clips = augment(batch.to(context.dist.device))
+    maps, scores = {}, {}
+    with torch.no_grad():
+        for view, network in networks.items():
+            features = widened(network.backbone(clips[view][:, 0]))
+            logits = class_map(network.probe, features)[0, batch.label[0]]
+            maps[view] = logits.mean(dim=0).cpu()
+            pooled = network.probe(features.mean(dim=(2, 3, 4)))
+            scores[view] = pooled.softmax(dim=1)[0, batch.label[0]].cpu()
+    middle = batch.views[RGB][0, 0, :, spec.clip.frames // 2].numpy()
+    return Seen(torch.from_numpy(to_rgb(middle, Matrix(int(batch.matrix)))), maps, scores)
+
+
+def class_map(probe: Probe, features: Float[Tensor, "B D t h w"]) -> Float[Tensor, "B classes t h w"]:
+    """The probe's logits at every position of a feature map."""
+    positions = features.movedim(1, -1)
+    logits: Tensor = probe(positions.flatten(0, -2))
+    return logits.reshape(*positions.shape[:-1], -1).movedim(-1, 1)
+
+
+# Any: numpy's annotation takes every keyword for its flag allow_pickle.
+def _arrays(manifest: Manifest, chosen: Sequence[int], seen: Sequence[Seen]) -> dict[str, Any]:
+    videos = [manifest.videos[number] for number in chosen]
+    arrays = {
+        "names": np.array([video.path for video in videos]),
+        "labels": np.array([video.label for video in videos]),
+        "classes": np.array(manifest.classes),
+        "frame": torch.stack([one.frame for one in seen]).numpy(),
+    }
+    for view in seen[0].maps:
+        arrays[f"map_{view}"] = torch.stack([one.maps[view] for one in seen]).numpy()
+        arrays[f"score_{view}"] = torch.stack([one.scores[view] for one in seen]).numpy()
+    return arrays

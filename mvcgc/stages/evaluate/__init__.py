@@ -1,0 +1,1 @@
+"""Evaluation stages: linear probe, fine-tuning, retrieval."""

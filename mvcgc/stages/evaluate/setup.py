@@ -1,0 +1,138 @@
+"""What every downstream task starts from: videos with their clips and classes, and the parents' backbones."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mvcgc.data.clips.dataset import DrawDataset, Source, WindowDataset
+from mvcgc.data.clips.modalities import VIEW_CHANNELS
+from mvcgc.data.clips.sampling import MotionConfig
+from mvcgc.data.index.manifest import Manifest
+from mvcgc.errors import UserError
+from mvcgc.models.backbone import Backbone, BackboneConfig, build_backbone
+from mvcgc.models.encoder import pool_map
+from mvcgc.models.layers import lay_out
+from mvcgc.runs.folder import StageFolder
+from mvcgc.stages.context import StageContext
+from mvcgc.stages.evaluate.inference import ROWS, Compute, Pass
+from mvcgc.stages.evaluate.spec import EvaluateSpec
+from mvcgc.stages.pretrain.run import encoder_file
+from mvcgc.train import ScheduleKind
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One evaluation. Raises UserError where the dataset lacks classes, or a part for the plateau."""
+
+    context: StageContext
+    spec: EvaluateSpec
+    manifest: Manifest
+
+    def __post_init__(self) -> None:
+        if all(video.label < 0 for video in self.manifest.videos):
+            raise UserError(f"dataset.name={self.manifest.name}: its videos have no classes to evaluate by")
+        optim = self.spec.optim
+        if optim is not None and optim.schedule is ScheduleKind.plateau and not self.val:
+            raise UserError(
+                f"optim.schedule=plateau: {self.manifest.name} has no validation part; use cosine or constant"
+            )
+
+    @property
+    def train(self) -> list[int]:
+        """Ids of the videos that a classifier learns from."""
+        return self.manifest.require(self.manifest.ids("train"), "training")
+
+    @property
+    def val(self) -> list[int]:
+        """Ids of the validation part; there may be none."""
+        return self.manifest.ids("val")
+
+    @property
+    def test(self) -> list[int]:
+        """Ids of the test part."""
+        return self.manifest.require(self.manifest.ids("test"), "test")
+
+    def labels(self, ids: Sequence[int]) -> Tensor:
+        """Classes of the videos, int64."""
+        return torch.tensor([self.manifest.videos[number].label for number in ids])
+
+    def names(self, ids: Sequence[int]) -> list[str]:
+        """Paths of the videos within the dataset."""
+        return [self.manifest.videos[number].path for number in ids]
+
+    def source(self, ids: list[int], views: Sequence[str]) -> Source:
+        """The videos ``ids`` as ``views``."""
+        return Source(
+            manifest=self.manifest,
+            ids=ids,
+            views=tuple(views),
+            clip=self.spec.clip,
+            motion=self.spec.motion or MotionConfig(),
+            mestimate=self.spec.dataset.mestimate,
+        )
+
+    def whole(self, name: str, ids: list[int]) -> Pass:
+        """Videos as they are tested: what is found of their crops and windows is averaged."""
+        test = self.spec.test
+
+        def clips(ids: list[int]) -> WindowDataset:
+            return WindowDataset(self.source(ids, self.spec.views), test.crops, test.windows, ROWS)
+
+        return Pass(name, ids, clips, _mean)
+
+    def glance(self, name: str, ids: list[int]) -> Pass:
+        """One clip per video, the centre of its middle window: enough to watch a training by."""
+
+        def clips(ids: list[int]) -> WindowDataset:
+            return WindowDataset(self.source(ids, self.spec.views), 1, 1, ROWS)
+
+        return Pass(name, ids, clips, _mean)
+
+    def draws(self, name: str, ids: list[int], count: int) -> Pass:
+        """``count`` random clips per video, augmented as in training, none of them averaged."""
+
+        def clips(ids: list[int]) -> DrawDataset:
+            source = self.source(ids, self.spec.views)
+            return DrawDataset(source, self.spec.augment, self.spec.seed, count, ROWS)
+
+        return Pass(name, ids, clips, _each)
+
+    def backbone(self, view: str) -> Backbone:
+        """The view's pre-trained backbone, on the device, in evaluation mode."""
+        parent, device = self.context.parents[view], self.context.dist.device
+        return load_backbone(parent, self.spec.backbone, view, device)
+
+    def backbones(self) -> dict[str, Backbone]:
+        """Those of all views."""
+        return {view: self.backbone(view) for view in self.spec.views}
+
+
+def load_backbone(parent: StageFolder, config: BackboneConfig, view: str, device: torch.device) -> Backbone:
+    """The backbone that a pre-training stage has left of a view, on ``device``, in evaluation mode."""
+    state = torch.load(parent.path / encoder_file(view), map_location="cpu", weights_only=True)
+    prefix = "backbone."
+    backbone = build_backbone(config, VIEW_CHANNELS[view])
+    backbone.load_state_dict(
+        {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+    )
+    lay_out(backbone.to(device))
+    return backbone.eval()
+
+
+def embed(backbones: Mapping[str, Backbone]) -> Compute:
+    """The backbones' pooled features of clips, by view."""
+
+    def compute(clips: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {view: pool_map(backbone(clips[view])) for view, backbone in backbones.items()}
+
+    return compute
+
+
+def _mean(rows: Tensor) -> Tensor:
+    return rows.mean(dim=0)
+
+
+def _each(rows: Tensor) -> Tensor:
+    return rows

@@ -1,0 +1,1 @@
+"""Pre-training stages: ``init/<view>`` and ``cross``."""

@@ -1,0 +1,158 @@
+"""Pre-training: ``init/<view>`` trains one view alone, ``cross`` two views with each other's guidance."""
+
+import io
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from mvcgc.data.clips.dataset import Source
+from mvcgc.data.clips.modalities import VIEW_CHANNELS
+from mvcgc.data.clips.sampling import MotionConfig
+from mvcgc.data.index.manifest import Manifest
+from mvcgc.data.loading.loader import train_loader
+from mvcgc.errors import UserError
+from mvcgc.files import write_atomic
+from mvcgc.method.base import own_settings
+from mvcgc.method.momentum import ContrastModel
+from mvcgc.method.task import Contrast
+from mvcgc.runs.folder import StageFolder
+from mvcgc.stages.context import Result, StageContext
+from mvcgc.stages.pretrain.epochs import Epochs
+from mvcgc.stages.pretrain.spec import PretrainSpec
+from mvcgc.train import ScheduleKind, fit, rng, total_steps
+from mvcgc.train.meter import Meter
+
+CLIPS = 2
+
+
+def encoder_file(view: str) -> Path:
+    """Where a pre-training stage leaves a view's query encoder (backbone and head), within its folder."""
+    return Path(f"encoder_{view}.pt")
+
+
+def run(context: StageContext, spec: PretrainSpec) -> Result:
+    """Train, from the parents' encoders or from random weights, and leave one encoder file per view."""
+    manifest = context.manifest()
+    method = spec.method.part(spec.method)
+    if method.supervised and all(video.label < 0 for video in manifest.videos):
+        raise UserError(f"method={method.label} needs labels and the videos of {manifest.name} have none")
+    rng.reseed(spec.seed)
+    model = build_model(spec, context.parents)
+    task = Contrast(model, method, spec.optim.epochs)
+    loader = _loader(context, spec, manifest, training=True)
+    steps = total_steps(loader, spec.optim)
+    _warn_if_never_full(spec, steps)
+    context.journal.begin(steps, "step")
+    context.journal.params(_params(spec))
+    validate = _validation(context, spec, manifest, task)
+    figures = fit(task, loader, spec.optim, context.session(spec.seed), validate)
+    outputs = [encoder_file(view) for view in spec.views]
+    if context.dist.is_main:
+        for view, output in zip(spec.views, outputs, strict=True):
+            _save(model.pair(view).query.state_dict(), context.folder.path / output)
+    wanted = ("loss", "acc_", "mined", "queue_fill", "clips_per_s")
+    return Result(outputs, {name: value for name, value in figures.items() if name.startswith(wanted)})
+
+
+def build_model(spec: PretrainSpec, parents: dict[str, StageFolder]) -> ContrastModel:
+    """The model before its first step: of each view that has a parent, both encoders start from that one's.
+
+    The queue starts empty: the parents' queues hold keys of different clips, and could not be aligned.
+    """
+    assert not parents or set(parents) == set(spec.views), f"parents {sorted(parents)} for views {spec.views}"
+    model = ContrastModel({view: VIEW_CHANNELS[view] for view in spec.views}, spec.backbone, spec.method)
+    for view, parent in parents.items():
+        state = torch.load(parent.path / encoder_file(view), map_location="cpu", weights_only=True)
+        model.pair(view).load(state)
+    return model
+
+
+def _loader(context: StageContext, spec: PretrainSpec, manifest: Manifest, training: bool) -> Epochs:
+    """Pairs of clips of the training split, or of the validation part in batches no larger than it is."""
+    world = context.dist.world
+    ids = manifest.require(manifest.training(), "training") if training else manifest.ids("val")
+    source = Source(
+        manifest=manifest,
+        ids=ids,
+        views=tuple(spec.views),
+        clip=spec.clip,
+        motion=spec.motion or MotionConfig(),
+        mestimate=spec.dataset.mestimate,
+    )
+    micro = spec.optim.micro_batch(world) * world
+    loader = train_loader(
+        source,
+        spec.augment,
+        clips=CLIPS,
+        batch_size=spec.optim.batch_size if training else min(micro, len(ids) // world * world),
+        seed=spec.seed,
+        workers=context.config.runtime.workers,
+        device=context.dist.device,
+        rank=context.dist.rank,
+        world=world,
+        accumulate=spec.optim.accumulate if training else 1,
+        key="optim.batch_size",
+    )
+    return Epochs(loader)
+
+
+def _validation(
+    context: StageContext, spec: PretrainSpec, manifest: Manifest, task: Contrast
+) -> Callable[[], float] | None:
+    """The mean loss over the validation part, always on the same clips; None where nothing asks for it."""
+    enough = len(manifest.ids("val")) >= context.dist.world
+    if spec.optim.schedule is not ScheduleKind.plateau or not enough:
+        return None
+    loader = _loader(context, spec, manifest, training=False)
+
+    def validate() -> float:
+        meter = Meter()
+        for batch in loader.epoch(0, 0):
+            loss, _ = task(batch.to(context.dist.device))
+            meter.add({"loss": loss})
+        return meter.means()["loss"]
+
+    return validate
+
+
+def _warn_if_never_full(spec: PretrainSpec, steps: int) -> None:
+    samples = steps * spec.optim.batch_size
+    if spec.method.part.mines and samples <= spec.method.queue:
+        print(
+            f"warning: method.queue={spec.method.queue} is not full before the training ends, after "
+            f"{samples} samples: no positives are mined",
+            file=sys.stderr,
+        )
+
+
+def _params(spec: PretrainSpec) -> dict[str, str | int | float | bool | None]:
+    """What names the run in a table of runs."""
+    method, optim = spec.method, spec.optim
+    params: dict[str, str | int | float | bool | None] = {
+        "dataset": spec.dataset.name,
+        "method": method.part.label,
+        "views": "+".join(spec.views),
+        "arch": spec.backbone.arch.value,
+        "width": spec.backbone.width,
+        "queue": method.queue,
+        "momentum": method.momentum,
+        "tau": method.tau,
+        "frames": spec.clip.frames,
+        "size": spec.clip.size,
+        "epochs": optim.epochs,
+        "batch_size": optim.batch_size,
+        "lr": optim.lr,
+        "seed": spec.seed,
+    }
+    params |= own_settings(method)
+    if spec.motion is not None:
+        params |= {"mv_cell": spec.motion.cell, "motion_size": spec.motion.size}
+    return params
+
+
+def _save(state: dict[str, torch.Tensor], path: Path) -> None:
+    buffer = io.BytesIO()
+    torch.save({name: value.cpu() for name, value in state.items()}, buffer)
+    write_atomic(path, buffer.getvalue())

@@ -1,0 +1,33 @@
+"""Specification of pre-training stages."""
+
+from dataclasses import dataclass
+
+from mvcgc.data.clips.sampling import AugmentConfig, ClipConfig, MotionConfig
+from mvcgc.data.index.prepare import DatasetConfig
+from mvcgc.method.base import MethodConfig
+from mvcgc.models.backbone import BackboneConfig
+from mvcgc.stages.spec import check_clip
+from mvcgc.train.optim import OptimConfig
+
+
+@dataclass
+class PretrainSpec:
+    """``init/<view>``, one view with InfoNCE, and ``cross``, with any method that has a second stage.
+
+    ``motion`` is None where no view is a motion view, so that what it says cannot make two equal stages
+    differ.
+    """
+
+    views: list[str]
+    dataset: DatasetConfig
+    clip: ClipConfig
+    motion: MotionConfig | None
+    augment: AugmentConfig
+    backbone: BackboneConfig
+    method: MethodConfig
+    optim: OptimConfig
+    seed: int
+
+    def __post_init__(self) -> None:
+        check_clip(self.views, self.clip, self.motion)
+        self.method.part.check(self.method, self.views, self.optim.epochs)

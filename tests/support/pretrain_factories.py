@@ -1,0 +1,184 @@
+"""Made-up batches for pre-training, and runs on them; imported in other processes, so without pytest."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import torch
+from torch import Tensor, nn
+
+from mvcgc import dist
+from mvcgc.data.clips.sampling import COLUMNS, permutation
+from mvcgc.data.loading.batch import Batch
+from mvcgc.method.base import MethodConfig
+from mvcgc.method.coclr import CoCLR
+from mvcgc.method.momentum import ContrastModel
+from mvcgc.method.mvcgc import MVCGC, Mining
+from mvcgc.method.task import Contrast
+from mvcgc.models import Backbone, BackboneConfig
+from mvcgc.runs.journal import JournalWriter
+from mvcgc.train import Checkpoints, Interrupted, NoJournal, OptimConfig, ScheduleKind, Session, StopFlag, fit
+
+VIDEOS, CLASSES, FRAMES, SIZE = 24, 4, 8, 32
+METHOD = MVCGC.Config(mining=Mining.union, k=3, queue=16, momentum=0.9, dim=16)
+OPTIM = OptimConfig(lr=3e-3, epochs=6, batch_size=8, schedule=ScheduleKind.constant)
+
+
+class Loader:
+    """Every video has its own picture and motion, beside its class's; its two clips see them noisily."""
+
+    def __init__(self, optim: OptimConfig, hook: Callable[[int, int], None] | None = None) -> None:
+        generator = torch.Generator().manual_seed(0)
+        label = torch.arange(VIDEOS) % CLASSES
+
+        def patterns(channels: int) -> Tensor:
+            kinds = torch.randn(CLASSES, 1, 4, 4, channels, generator=generator)
+            own = torch.randn(VIDEOS, 1, 4, 4, channels, generator=generator)
+            small = kinds[label] + 0.7 * own
+            return small.repeat_interleave(SIZE // 4, 2).repeat_interleave(SIZE // 4, 3)
+
+        def clips(base: Tensor) -> Tensor:
+            shape = (VIDEOS, 2, FRAMES, SIZE, SIZE, base.shape[-1])
+            return base[:, None].expand(shape) + 0.2 * torch.randn(shape, generator=generator)
+
+        self.rgb = (128 + 40 * clips(patterns(3))).clamp(0, 255).to(torch.uint8).movedim(-1, 2)
+        self.mv = clips(patterns(2)).half()
+        self.label = label
+        self.optim, self.hook = optim, hook
+        self.share = optim.micro_batch(dist.world())
+
+    def __len__(self) -> int:
+        return VIDEOS // (self.share * dist.world())
+
+    def epoch(self, epoch: int, step: int) -> Iterator[Batch]:
+        order = torch.tensor(permutation(0, epoch, VIDEOS))
+        for micro in range(step * self.optim.accumulate, len(self)):
+            if self.hook is not None:
+                self.hook(epoch, micro)
+            first = (micro * dist.world() + dist.rank()) * self.share
+            yield self.batch(order[first : first + self.share])
+
+    def batch(self, ids: Tensor) -> Batch:
+        neutral = torch.tensor([float(name in ("brightness", "contrast", "saturation")) for name in COLUMNS])
+        return Batch(
+            views={"rgb": self.rgb[ids], "mv": self.mv[ids]},
+            draws=neutral.expand(len(ids), 2, -1).contiguous(),
+            video=ids,
+            group=ids // 2,
+            label=self.label[ids],
+            names=[f"{number}.avi" for number in ids.tolist()],
+            matrix=torch.zeros_like(ids),
+        )
+
+
+class SmallBackbone(Backbone):
+    """Two layers instead of sixty; the real ones take a second per step at this size."""
+
+    normalised = True
+
+    def __init__(self, config: BackboneConfig, channels: int) -> None:
+        nn.Module.__init__(self)
+        norm = nn.BatchNorm3d if self.normalised else nn.Identity
+        first = nn.Conv3d(channels, 16, (1, 4, 4), stride=(2, 4, 4), bias=False)
+        second = nn.Conv3d(16, 32, (2, 4, 4), stride=(2, 4, 4), bias=False)
+        self.layers = nn.Sequential(first, norm(16), nn.ReLU(), second, norm(32), nn.ReLU())
+        self.dim = 32
+
+
+class PlainBackbone(SmallBackbone):
+    """Without batch norm."""
+
+    normalised = False
+
+
+class OneView(Loader):
+    """As initialisation has it."""
+
+    def batch(self, ids: Tensor) -> Batch:
+        both = super().batch(ids)
+        return replace(both, views={"rgb": both.views["rgb"]})
+
+
+def contrast(
+    method: MethodConfig = METHOD,
+    optim: OptimConfig = OPTIM,
+    views: tuple[str, ...] = ("rgb", "mv"),
+    norm: bool = True,
+) -> Contrast:
+    torch.manual_seed(1)
+    backbone = SmallBackbone if norm else PlainBackbone
+    channels = {view: {"rgb": 3, "mv": 2}[view] for view in views}
+    with mock.patch("mvcgc.method.momentum.build_backbone", backbone):
+        return Contrast(ContrastModel(channels, BackboneConfig(), method), method, optim.epochs)
+
+
+def pretrain(
+    folder: Path,
+    task: Contrast,
+    optim: OptimConfig = OPTIM,
+    *,
+    attempt: int = 1,
+    loader: Loader | None = None,
+    stop: StopFlag | None = None,
+) -> dict[str, float]:
+    """``fit`` with a journal and checkpoints in ``folder``."""
+    place = dist.Dist(dist.rank(), dist.world(), dist.rank(), torch.device("cpu"))
+    with stop or StopFlag() as flag:
+        journal = JournalWriter(folder / "journal", attempt) if place.is_main else NoJournal()
+        session = Session(
+            "cross",
+            place,
+            journal,
+            Checkpoints(folder / "checkpoint"),
+            flag,
+            log_every=1,
+            checkpoint_every_s=1e6,
+        )
+        try:
+            return fit(task, loader or Loader(optim), optim, session)
+        finally:
+            if isinstance(journal, JournalWriter):
+                journal.close()
+
+
+SYNCED = replace(OPTIM, epochs=2, sync_bn=True, lr=1e-3)
+TURNS = replace(METHOD, variant=CoCLR)
+TURNED = replace(OPTIM, epochs=2)
+
+
+def both_ranks(folder: Path) -> dict[str, Any]:
+    """All that the tests look at, of one rank."""
+    synced = contrast(optim=SYNCED)
+    pretrain(folder / "synced", synced, SYNCED)
+    turns = contrast(TURNS, TURNED)
+    start = {name: value.clone() for name, value in turns.state_dict().items()}
+    half: dict[str, Tensor] = {}
+
+    def hook(epoch: int, micro: int) -> None:
+        if (epoch, micro) == (1, 0):
+            half.update({name: value.clone() for name, value in turns.state_dict().items()})
+
+    pretrain(folder / "turns", turns, TURNED, loader=Loader(TURNED, hook))
+    return {
+        "synced": dict(synced.state_dict()),
+        "start": start,
+        "half": half,
+        "end": dict(turns.state_dict()),
+    }
+
+
+def interrupted(folder: Path, task: Contrast, optim: OptimConfig, at: tuple[int, int]) -> None:
+    """Train until a signal comes in the middle of the step ``at``."""
+    flag = StopFlag()
+
+    def hook(epoch: int, micro: int) -> None:
+        if (epoch, micro) == at:
+            flag.raise_flag(15)
+
+    try:
+        pretrain(folder, task, optim, loader=Loader(optim, hook), stop=flag)
+    except Interrupted:
+        return
+    raise AssertionError("the signal was not heeded")
