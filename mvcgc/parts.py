@@ -18,7 +18,9 @@ import site
 import sys
 import sysconfig
 import traceback
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -60,6 +62,8 @@ class Part:
             cls.Config = dataclass(type("Config", (cls.Config,), names))
         cls.Config.part = cls
 
+
+Scalar = str | int | float | bool | None
 
 P = TypeVar("P", bound=Part)
 
@@ -188,6 +192,19 @@ def import_folders(part: type[Part]) -> list[str]:
     return list(dict.fromkeys(folders))
 
 
+def used_in(value: Any) -> Iterator[type[Part]]:
+    """Yield the parts whose settings are anywhere within a value made of dataclasses, dicts and lists."""
+    if isinstance(value, PartConfig):
+        yield value.part
+    if dataclasses.is_dataclass(value):
+        value = [getattr(value, field.name) for field in dataclasses.fields(value)]
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for inner in value:
+            yield from used_in(inner)
+
+
 def _installed(file: Path) -> bool:
     """Whether a file belongs to Python itself or to an installed package: versions stand for those."""
     roots = {*site.getsitepackages(), site.getusersitepackages(), *sysconfig.get_paths().values()}
@@ -201,6 +218,13 @@ def _digest(files: tuple[Path, ...]) -> str:
     return content.hexdigest()[:16]
 
 
-def settings(config: PartConfig) -> dict[str, Any]:
-    """Return the settings of a part by name, as they are."""
-    return {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+def scalars(config: PartConfig, beyond: type[PartConfig] = PartConfig) -> dict[str, Scalar]:
+    """Return the settings of a part that are single values, without those that ``beyond`` has, too."""
+    known = {field.name for field in dataclasses.fields(beyond)}
+    found: dict[str, Scalar] = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        value = value.value if isinstance(value, Enum) else value
+        if field.name not in known and (value is None or isinstance(value, str | int | float)):
+            found[field.name] = value
+    return found

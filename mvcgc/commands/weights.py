@@ -16,6 +16,7 @@ from mvcgc.models.backbone import Arch, BackboneConfig
 from mvcgc.models.coclr import from_coclr
 from mvcgc.models.pretrained import EncoderCard, MotionInput, RgbInput, refuse_existing, save_encoder
 from mvcgc.runs.folder import StageDamaged, StageFolder
+from mvcgc.stages.pretrain.kind import Cross, Init
 from mvcgc.stages.pretrain.run import encoder_file
 from mvcgc.stages.pretrain.spec import PretrainSpec
 from mvcgc.stages.spec import StageConfig, read_spec
@@ -29,7 +30,7 @@ def export_encoder(stage: StageFolder, path: Path, view: str | None) -> EncoderC
     """
     refuse_existing(path)
     config = StageConfig.read(stage)
-    if config.kind != "pretrain":
+    if config.kind not in (Init.label, Cross.label):
         raise UserError(f"{stage.path.name} trains no encoder: export an init or a cross stage")
     spec = read_spec(config, PretrainSpec, stage)
     view = _chosen(view, spec.views, stage)

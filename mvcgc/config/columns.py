@@ -1,54 +1,40 @@
 """The columns of a table that names none."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from mvcgc.plan import Column, Experiment
-from mvcgc.stages.evaluate.spec import Downstream
-
-_METRICS = {Downstream.linear: "top1", Downstream.finetune: "top1", Downstream.retrieve: "r1"}
-_COSTS = {
-    "preprocess_s": "Pre-processing (s)",
-    "inference_ms": "Inference (ms)",
-    "total_s": "Total (s)",
-    "storage_gb": "Storage (GB)",
-}
-_LABELS = {
-    Downstream.linear: "Linear top-1",
-    Downstream.finetune: "Fine-tuned top-1",
-    Downstream.retrieve: "R@1",
-}
+from mvcgc.stages.kind import BOTH, StageKind
+from mvcgc.stages.pretrain.kind import Cross, Init
 
 
 def default_columns(experiment: Experiment) -> list[Column]:
-    """The headline of each task on each dataset, by view and for both together; without tasks the loss."""
+    """Return the headline of each task on each dataset, by view and for both; without tasks the loss."""
     return list(_evaluated(experiment)) or list(_pretrained(experiment))
 
 
 def _evaluated(experiment: Experiment) -> Iterator[Column]:
     views = list(experiment.evaluated_views)
     if len(views) > 1:
-        views.append("both")
+        views.append(BOTH)
     datasets = [dataset.name for dataset in experiment.evaluated_datasets]
     for dataset in datasets:
         where = f" {dataset}" if len(datasets) > 1 else ""
         for task in experiment.downstream.tasks:
-            if task is Downstream.efficiency:
-                for metric, label in _COSTS.items():
-                    yield Column(f"{task.value}/{dataset}", metric, f"{label}{where}", better="lower")
-                continue
-            if task is Downstream.activation:
-                continue  # it is looked at, in a plot
-            for view in views:
-                yield Column(
-                    f"{task.value}/{dataset}", f"{_METRICS[task]}_{view}", f"{_LABELS[task]}{where} {view}"
-                )
+            yield from _columns(experiment.downstream.kinds[task].part, f"{task}/{dataset}", views, where)
 
 
 def _pretrained(experiment: Experiment) -> Iterator[Column]:
     if experiment.has_cross:
-        yield Column("cross", "loss", "Loss", better="lower")
-        for view in experiment.views:
-            yield Column("cross", f"acc_{view}", f"Own pair found {view}")
+        yield from _columns(Cross, Cross.label, experiment.views)
     else:
         for view in experiment.views:
-            yield Column(f"init/{view}", "loss", f"Loss {view}", better="lower")
+            yield from _columns(Init, Init.name_of(view), experiment.views, f" {view}")
+
+
+def _columns(kind: type[StageKind], stage: str, views: Sequence[str], where: str = "") -> Iterator[Column]:
+    for one in kind.headlines:
+        if one.by_view:
+            for view in views:
+                yield Column(stage, f"{one.metric}_{view}", f"{one.label}{where} {view}", better=one.better)
+        else:
+            yield Column(stage, one.metric, f"{one.label}{where}", better=one.better)

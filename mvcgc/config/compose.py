@@ -9,10 +9,12 @@ constants.
 import copy
 import dataclasses
 import re
+import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from hydra import initialize_config_module
@@ -27,9 +29,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mvcgc.config.explain import as_user_error, rejected_value, several_values, unknown_key, wrong_option
 from mvcgc.config.schema import Config
-from mvcgc.config.slots import settle
+from mvcgc.config.slots import TASKS, downstream, settle
 from mvcgc.errors import UserError
-from mvcgc.parts import PartConfig
 
 CONFIG_MODULE = "mvcgc.conf"
 CONFIG_NAME = "config"
@@ -64,7 +65,7 @@ class _Base:
 
     config: DictConfig
     choices: dict[str, Any]
-    slots: Mapping[str, type[PartConfig]]
+    slots: Mapping[str, type]
     refers_to: dict[str, frozenset[str]]
     concerns: dict[str, frozenset[str]]
     unset: dict[str, Any] = field(default_factory=dict)
@@ -75,6 +76,7 @@ class Composer:
 
     def __init__(self, loader: ConfigLoader) -> None:
         self._loader = loader
+        _import_beside(loader)
         self._parser = OverridesParser.create(config_loader=loader)
         self._settings: dict[str, Setting] = {}
         self._options: dict[str, dict[str, Any]] = {}
@@ -141,10 +143,38 @@ class Composer:
             raise UserError(several_values(text))
         key, value = override.get_key_element(), override.value()
         is_group = key in self._base(()).choices
+        if is_group and isinstance(value, str):
+            self._refuse_two(key, value)
         if is_group and not isinstance(value, str):
             options = self._loader.get_group_options(key)
             raise UserError(wrong_option(key, text.partition("=")[2], options))
         return Setting(key, key.partition(".")[0], value, text, is_group)
+
+    def _refuse_two(self, group: str, option: str) -> None:
+        """Raise UserError if a folder of the user's has an option of the same name as one of ours."""
+        places = [
+            source.path for source in self._loader.get_sources() if source.is_config(f"{group}/{option}")
+        ]
+        if len(places) > 1:
+            raise UserError(
+                f"{group}={option}: {places[1]}/{group}/{option}.yaml has the name of a built-in option, "
+                "rename it"
+            )
+
+    def text(self, overrides: Sequence[str]) -> str:
+        """Return the configuration with ``overrides`` as YAML, every key with the value that holds.
+
+        Raises UserError as `compose` does.
+        """
+        self.compose(overrides)
+        settings = [self.setting(text) for text in overrides]
+        with user_errors(), ExitStack() as undo:
+            base = self._base(_groups(settings))
+            for setting in settings:
+                if not setting.is_group:
+                    undo.callback(_set(base, setting))
+            own = OmegaConf.masked_copy(base.config, list(COMPONENTS))
+            return OmegaConf.to_yaml(own)
 
     def _base(self, groups: tuple[str, ...]) -> _Base:
         if groups not in self._bases:
@@ -204,6 +234,15 @@ def user_errors() -> Iterator[None]:
         raise
 
 
+def _import_beside(loader: ConfigLoader) -> None:
+    """Have modules found in the working directory and beside the folders of the user's configuration."""
+    places = [element.path for element in loader.get_search_path().get_path()]
+    folders = [Path(place.removeprefix("file://")) for place in places if place.startswith("file://")]
+    for folder in [Path.cwd(), *(folder.parent for folder in folders)]:
+        if str(folder) not in sys.path:
+            sys.path.append(str(folder))
+
+
 def _raised_by_hydra(error: ValueError) -> bool:
     frames = list(traceback.walk_tb(error.__traceback__))
     return bool(frames) and str(frames[-1][0].f_globals.get("__name__", "")).startswith("hydra.")
@@ -222,9 +261,15 @@ def _build(base: _Base, name: str, values: Sequence[Setting]) -> Any:
             undo.callback(_set(base, setting))
         node = base.config[name]
         try:
-            return OmegaConf.to_object(node) if isinstance(node, DictConfig | ListConfig) else node
+            if name == TASKS:
+                return downstream({key: _object(node[key]) for key in node})
+            return _object(node)
         except UserError as error:
             raise _with_users_key(error, node, name) from error
+
+
+def _object(node: Any) -> Any:
+    return OmegaConf.to_object(node) if isinstance(node, DictConfig | ListConfig) else node
 
 
 def _set(base: _Base, setting: Setting) -> Callable[[], None]:

@@ -123,7 +123,7 @@ def rejected_value(key: str, value: str, error: BaseException, slots: Slots = NO
 def nearest_key(key: str, slots: Slots = NO_SLOTS) -> str | None:
     """The valid key that a mistyped one most likely stands for."""
     own = [f"{slot}.{name}" for slot, kind in slots.items() for name in keys_of(kind)]
-    valid = [*own, *keys_of(Config), *GROUPS]
+    valid = [*own, *keys_of(Config), *_keys_of_dicts(key), *GROUPS]
     if close := difflib.get_close_matches(key, valid, n=1, cutoff=0.7):
         return close[0]
     # The right name in the wrong place: lr for cross.lr, or a name mistyped below the right component.
@@ -155,11 +155,23 @@ def keys_of(config: Any, prefix: str = "") -> Iterator[str]:
             yield from keys_of(hints[field.name], f"{key}.")
 
 
+def _keys_of_dicts(key: str) -> Iterator[str]:
+    """The keys below a dict of settings, such as ``resources``, for the name that ``key`` gives."""
+    names = key.split(".")
+    for name, hint in typing.get_type_hints(Config).items():
+        if len(names) > 2 and name == names[0] and typing.get_origin(hint) is dict:
+            yield from keys_of(typing.get_args(hint)[1], f"{name}.{names[1]}.")
+
+
 def type_of(key: str, slots: Slots = NO_SLOTS) -> Any:
     """The declared type of a dotted key; None if there is no such key. ``X | None`` counts as X."""
-    slot, _, rest = key.partition(".")
-    kind: Any = slots.get(slot, Config)
-    for name in (rest if slot in slots else key).split("."):
+    kind: Any = Config
+    names = key.split(".")
+    for depth in range(len(names) - 1, 0, -1):
+        if (slot := ".".join(names[:depth])) in slots:
+            kind, names = slots[slot], names[depth:]
+            break
+    for name in names:
         hints = typing.get_type_hints(kind) if dataclasses.is_dataclass(kind) else {}
         if name not in hints:
             return None

@@ -11,7 +11,9 @@ from mvcgc.collect.config import TrackingConfig
 from mvcgc.data.clips.sampling import AugmentConfig, ClipConfig, MotionConfig
 from mvcgc.data.index.prepare import DatasetConfig
 from mvcgc.models.backbone import BackboneConfig
-from mvcgc.plan import Column, DownstreamConfig, Experiment, PlotSpec, Resources, TableSpec
+from mvcgc.plan import Column, Experiment, PlotSpec, TableSpec
+from mvcgc.stages.experiment import DownstreamKeys
+from mvcgc.stages.spec import Runtime
 from mvcgc.train.optim import OptimConfig
 
 
@@ -76,9 +78,9 @@ class Config:
     method: Any = field(default_factory=dict)
     init: OptimConfig = field(default_factory=OptimConfig)
     cross: OptimConfig = field(default_factory=OptimConfig)
-    downstream: DownstreamConfig = field(default_factory=DownstreamConfig)
+    downstream: DownstreamKeys = field(default_factory=DownstreamKeys)
     seed: int = 0
-    resources: Resources = field(default_factory=Resources)
+    resources: dict[str, Runtime] = field(default_factory=dict)
     sweep: SweepConfig = field(default_factory=SweepConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     root: str = "runs"

@@ -4,6 +4,9 @@ Hydra composes such a key without knowing the class. Here it becomes a structure
 settings, so that values are checked and misspelt keys suggested as those of fixed keys are.
 """
 
+from dataclasses import fields
+from typing import Any
+
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -12,34 +15,64 @@ from mvcgc.config.schema import Config
 from mvcgc.errors import UserError
 from mvcgc.method.base import Method
 from mvcgc.parts import TARGET, Part, PartConfig, load, one_line
+from mvcgc.stages.experiment import DownstreamConfig, DownstreamKeys
+from mvcgc.stages.kind import StageKind
+from mvcgc.stages.spec import Runtime
 
 SLOTS: dict[str, type[Part]] = {"method": Method}
 """By top-level key: what its class must derive from."""
 
+TASKS = "downstream"
+"""The key below which each key that is not one of `DownstreamKeys` is a task, a kind of stages."""
+
+OPEN = (*SLOTS, TASKS, "resources")
+"""Top-level keys that take any key while Hydra composes; what they may have is checked afterwards."""
+
 
 def schema() -> DictConfig:
-    """Return the root schema that Hydra composes into; slots take any key at first."""
+    """Return the root schema that Hydra composes into."""
     node = OmegaConf.structured(Config)
-    for slot in SLOTS:
-        OmegaConf.set_struct(node[slot], False)
     assert isinstance(node, DictConfig)
+    for key in OPEN:
+        OmegaConf.set_struct(node[key], False)
     return node
 
 
-def settle(config: DictConfig) -> dict[str, type[PartConfig]]:
+def settle(config: DictConfig) -> dict[str, type]:
     """Turn every slot of a composed configuration into the structured settings of its class.
 
     Returns:
-        By slot: the class of its settings.
+        By dotted key: the class of the settings below it, for keys that `Config` does not declare.
 
     Raises:
         UserError: if a class cannot be had, or a file sets a key that its class does not have.
     """
-    classes = {}
-    for slot, base in SLOTS.items():
-        classes[slot] = load(config[slot].get(TARGET), base, slot).Config
-        config[slot] = _structured(slot, config[slot], classes[slot])
-    return classes
+    classes: dict[str, type] = {slot: _settle(config, slot, slot, base) for slot, base in SLOTS.items()}
+    known = {field.name for field in fields(DownstreamKeys)}
+    for name in [str(key) for key in config[TASKS] if key not in known]:
+        classes[f"{TASKS}.{name}"] = _settle(config[TASKS], name, f"{TASKS}.{name}", StageKind)
+    for key in OPEN:
+        OmegaConf.set_struct(config[key], True)
+    return {**classes, **{f"resources.{kind}": Runtime for kind in config.resources}}
+
+
+def downstream(values: dict[str, Any]) -> DownstreamConfig:
+    """Return the settings below ``downstream``, given each key's."""
+    known = {field.name for field in fields(DownstreamKeys)}
+    keys = {name: value for name, value in values.items() if name in known}
+    return DownstreamConfig(**keys, kinds={n: value for n, value in values.items() if n not in known})
+
+
+def _settle(parent: DictConfig, name: str, key: str, base: type[Part]) -> type[PartConfig]:
+    node = parent[name]
+    if not isinstance(node, DictConfig) or TARGET not in node:
+        given = OmegaConf.to_container(node) if OmegaConf.is_config(node) else node
+        raise UserError(
+            f"{key}={given}: names no class; write {TARGET}: mylab.parts.{base.__name__} into its file"
+        )
+    kind = load(node[TARGET], base, key).Config
+    parent[name] = _structured(key, node, kind)
+    return kind
 
 
 def _structured(slot: str, node: DictConfig, kind: type[PartConfig]) -> DictConfig:

@@ -81,7 +81,7 @@ class Pool:
         if wanted > len(self.machine.gpus):
             raise UserError(
                 f"stage {stage.name} asks for {wanted} GPUs and this machine has {len(self.machine.gpus)}: "
-                f"lower {stage.group.value}'s ranks, or set its device to cpu"
+                f"lower {stage.kind}'s ranks, or set its device to cpu"
             )
 
     def take(self, stage: Stage) -> Share | None:

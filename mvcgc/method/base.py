@@ -5,9 +5,7 @@ A method of one's own derives from `Method` and overrides what differs; the buil
 
 from abc import ABC
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from enum import Enum
-from types import NoneType
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
@@ -17,7 +15,7 @@ from torch import Tensor
 from mvcgc.errors import UserError
 from mvcgc.method.mining import Relations
 from mvcgc.method.nce import multi_nce, nce_logits
-from mvcgc.parts import Part, PartConfig, settings
+from mvcgc.parts import Part, PartConfig
 
 
 @dataclass
@@ -150,7 +148,7 @@ class Method(Part, ABC):
         """Return the positives among the queue's entries for the queries of ``view``; none by default."""
         return torch.zeros_like(step.relations.sibling)
 
-    def logits(self, view: str, step: Embeddings) -> Float[Tensor, "B 1+K"]:
+    def logits(self, view: str, step: Embeddings) -> Float[Tensor, "B M"]:
         """Return the scores of the own pair (column 0) and of the queue's entries."""
         target = self.target(view, step.views)
         return nce_logits(step.queries[view], step.keys[target], step.queue[target], self.config.tau)
@@ -170,14 +168,6 @@ class Method(Part, ABC):
     def loss(self, term: Term) -> Float[Tensor, " B"]:
         """Return each sample's loss: multi-instance InfoNCE by default (paper, eq. 4)."""
         return multi_nce(term.logits, term.positives, term.candidates)
-
-
-def own_settings(config: MethodConfig) -> dict[str, str | int | float | bool | None]:
-    """Return the scalar settings that a method has beyond those of every method."""
-    common = {field.name for field in fields(MethodConfig)}
-    own = {name: value for name, value in settings(config).items() if name not in common}
-    plain = {name: value.value if isinstance(value, Enum) else value for name, value in own.items()}
-    return {name: value for name, value in plain.items() if isinstance(value, str | int | float | NoneType)}
 
 
 def other_view(view: str, views: tuple[str, ...]) -> str:

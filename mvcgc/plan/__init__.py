@@ -1,16 +1,14 @@
 """Planning: rows in, a deduplicated graph of stages out, each with a verdict and its reason.
 
-``experiment`` says what a row is, ``recipe`` which stages it takes, ``graph`` shares them among rows,
+``row`` says what there is to compare, ``recipe`` which stages it takes, ``graph`` shares them among rows,
 ``verdict`` looks at what is finished already, ``why`` explains what is not, ``render`` shows it all,
 ``record`` keeps it, and ``active_sweeps`` knows who still wants what. Nothing here runs anything.
 """
 
 from mvcgc.plan import active_sweeps
 from mvcgc.plan.dataset import Dataset, Need, dataset_needs, manifests_folder
-from mvcgc.plan.experiment import DownstreamConfig, Experiment, Resources, Row
 from mvcgc.plan.graph import Graph, PlannedRow, Stage, build
 from mvcgc.plan.plot import PlotKind, PlotSpec
-from mvcgc.plan.recipe import Cost, Group
 from mvcgc.plan.record import (
     Column,
     Origin,
@@ -25,10 +23,13 @@ from mvcgc.plan.record import (
     write_record,
 )
 from mvcgc.plan.render import Totals, clip_epochs, pretraining_network_epochs, renderable, text, totals
+from mvcgc.plan.row import Resources, Row, runtime_of
 from mvcgc.plan.speed import Speeds
 from mvcgc.plan.verdict import Action, Verdict, headline, judge
 from mvcgc.plan.why import Difference, Explanation, why
 from mvcgc.runs.state import StageState, State, newest_checkpoint, stage_state
+from mvcgc.stages.experiment import DownstreamConfig, Experiment
+from mvcgc.stages.kind import Cost
 
 __all__ = [
     "Action",
@@ -40,7 +41,6 @@ __all__ = [
     "Experiment",
     "Explanation",
     "Graph",
-    "Group",
     "Need",
     "Origin",
     "PlannedRow",
@@ -72,6 +72,7 @@ __all__ = [
     "record_of",
     "records_folder",
     "renderable",
+    "runtime_of",
     "stage_state",
     "text",
     "totals",

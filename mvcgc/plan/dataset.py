@@ -8,8 +8,9 @@ from mvcgc.data.clips.modalities import needs_vectors
 from mvcgc.data.index.manifest import Manifest, manifest_file
 from mvcgc.data.index.prepare import DatasetConfig, DatasetKind
 from mvcgc.plan.cache import ByContent
-from mvcgc.plan.experiment import Experiment, Row
+from mvcgc.plan.row import Row
 from mvcgc.runs.fingerprint import canonical_json
+from mvcgc.stages.experiment import Experiment
 
 UNSCANNED = "unscanned"
 

@@ -11,13 +11,16 @@ from typing import Any
 from mvcgc.data.clips.sampler import check_batch
 from mvcgc.data.index.manifest import Manifest
 from mvcgc.errors import UserError
+from mvcgc.parts import import_folders, target_of, used_in
 from mvcgc.plan.cache import ByContent
 from mvcgc.plan.dataset import Dataset, Need, Needs
-from mvcgc.plan.experiment import Experiment, Row
-from mvcgc.plan.recipe import Cost, Group, Recipe, Spec, recipes
+from mvcgc.plan.recipe import Recipe, recipes
+from mvcgc.plan.row import Row, runtime_of
 from mvcgc.runs.fingerprint import canonical_json, fingerprint_of_text, plain, semantic
 from mvcgc.runs.folder import StageFolder
-from mvcgc.stages import CODE_VERSION
+from mvcgc.stages.experiment import Experiment
+from mvcgc.stages.kind import Cost, StageKind
+from mvcgc.stages.pretrain.kind import Cross
 from mvcgc.stages.spec import Runtime, StageConfig
 from mvcgc.train.optim import ScheduleKind
 
@@ -27,7 +30,6 @@ class Stage:
     """One unit of work. ``parents`` by view; ``runtime`` is that of the first row that needs it."""
 
     name: str
-    group: Group
     fingerprint: str
     dataset: Dataset
     parents: dict[str, "Stage"]
@@ -43,18 +45,23 @@ class Stage:
 
     @property
     def kind(self) -> str:
-        """The program that runs it."""
-        return self.group.kind
+        """The name of its kind: init, cross, or a task."""
+        return self.recipe.kind
+
+    @property
+    def program(self) -> type[StageKind]:
+        """The class of its kind."""
+        return type(self.recipe.kind_of(self.experiment))
 
     @property
     def code_version(self) -> int:
-        """The version of that program."""
-        return CODE_VERSION[self.kind]
+        """The version of that class."""
+        return self.program.version
 
     @property
-    def spec(self) -> Spec:
-        """What the stage is told."""
-        return self.recipe.spec(self.recipe.parts(self.experiment))
+    def spec(self) -> Any:
+        """What the stage is told: the specification of its kind."""
+        return self.program.Spec(**self.recipe.parts(self.experiment))
 
     @property
     def cores(self) -> int:
@@ -67,16 +74,21 @@ class Stage:
 
     def config(self, root: Path) -> StageConfig:
         """The ``config.yaml`` of a run under ``root``; the dataset must have been scanned."""
-        root = root.absolute()
+        root, spec = root.absolute(), self.spec
+        parts = dict.fromkeys([self.program, *used_in(spec)])
+        own = dict.fromkeys(folder for part in parts for folder in import_folders(part))
         return StageConfig(
             name=self.name,
             kind=self.kind,
+            program=target_of(self.program),
             fingerprint=self.fingerprint,
             code_version=self.code_version,
-            spec=plain(self.spec),
+            spec=plain(spec),
             dataset_digest=self.dataset.digest,
             parents={view: str(parent.folder(root).path) for view, parent in self.parents.items()},
-            runtime=dataclasses.replace(self.runtime, manifest=str(self.dataset.manifest_path(root))),
+            runtime=dataclasses.replace(
+                self.runtime, manifest=str(self.dataset.manifest_path(root)), import_from=list(own)
+            ),
         )
 
 
@@ -157,34 +169,32 @@ class _Builder:
         return PlannedRow(row, stages)
 
     def _stage(self, row: Row, recipe: Recipe, dataset: Dataset, parents: dict[str, Stage]) -> Stage:
-        experiment, kind = row.experiment, recipe.group.kind
+        experiment, program = row.experiment, type(recipe.kind_of(row.experiment))
         text = self._text(recipe, experiment)
         known = (id(recipe), id(text), id(dataset), *map(id, parents.values()))
         if known in self._known:
             return self._known[known]
         print_ = fingerprint_of_text(
             recipe.name,
-            CODE_VERSION[kind],
+            program.version,
             text,
             dataset.digest,
             [parents[view].fingerprint for view in sorted(parents)],
         )
         key = f"{recipe.name}-{print_}"
         if key not in self.stages:
-            runtime: Runtime = getattr(row.resources, recipe.group.value)
-            clips = dataset.pretrain_videos if kind == "pretrain" else dataset.fit_videos
+            clips = dataset.pretrain_videos if program.pretrains else dataset.fit_videos
             stage = Stage(
                 name=recipe.name,
-                group=recipe.group,
                 fingerprint=print_,
                 dataset=dataset,
                 parents=parents,
-                runtime=runtime,
+                runtime=runtime_of(row.resources, recipe.kind),
                 cost=recipe.cost(experiment, clips),
                 recipe=recipe,
                 experiment=experiment,
             )
-            with _named(recipe.group.optim_key):
+            with _named(recipe.key):
                 _check(stage)
             self.stages[key] = stage
         self._known[known] = self.stages[key]
@@ -202,11 +212,11 @@ class _Builder:
         parts = recipe.parts(experiment)
         key = (id(recipe), *map(id, parts.values()))
         if key not in self._texts:
-            with _named(recipe.group.optim_key):
-                self._texts[key] = self._spec_json(recipe.spec(parts))
+            with _named(recipe.key):
+                self._texts[key] = self._spec_json(type(recipe.kind_of(experiment)).Spec(**parts))
         return self._texts[key]
 
-    def _spec_json(self, spec: Spec) -> str:
+    def _spec_json(self, spec: Any) -> str:
         """``canonical_json(semantic(plain(spec)))``, put together from its parts: rows share most of them."""
         parts = self._parts.get(type(spec))
         if parts is None:
@@ -232,22 +242,20 @@ def _named(key: str) -> Iterator[None]:
 
 def _check(stage: Stage) -> None:
     """Raises UserError for what would fail only once the stage runs."""
-    optim = stage.recipe.optim_of(stage.experiment)
+    optim = stage.recipe.kind_of(stage.experiment).optim_of(stage.experiment)
     method = stage.experiment.method.part
-    if stage.group is Group.cross and method.supervised and not stage.dataset.labelled:
+    if stage.kind == Cross.label and method.supervised and not stage.dataset.labelled:
         raise UserError(f"method={method.label}: it learns from labels and {stage.dataset.name} has none")
     if optim is not None:
         optim.micro_batch(stage.runtime.ranks)
-    if stage.group in (Group.efficiency, Group.activation) and stage.runtime.ranks > 1:
-        raise UserError(
-            f"resources.{stage.group.value}.ranks={stage.runtime.ranks}: its videos go one by one, use 1"
-        )
+    if stage.program.one_rank and stage.runtime.ranks > 1:
+        raise UserError(f"resources.{stage.kind}.ranks={stage.runtime.ranks}: it runs on one rank, use 1")
     dataset = stage.dataset
     if dataset.manifest is None:
         return
     if stage.cost.clips == 0:
         dataset.manifest.require([], "training")
-    if stage.kind != "pretrain" and dataset.test_videos == 0:
+    if not stage.program.pretrains and dataset.test_videos == 0:
         dataset.manifest.require([], "test")
     if optim is not None:
         check_batch(optim.batch_size, stage.cost.clips, "optim.batch_size")

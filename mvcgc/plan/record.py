@@ -19,16 +19,16 @@ from cattrs.errors import BaseValidationError
 from mvcgc.data.clips.modalities import RGB, VECTORS
 from mvcgc.errors import UserError
 from mvcgc.files import write_atomic
-from mvcgc.method.base import own_settings
+from mvcgc.method.base import MethodConfig
+from mvcgc.parts import Scalar, scalars
 from mvcgc.plan.cache import ByContent
-from mvcgc.plan.experiment import Experiment
 from mvcgc.plan.graph import PlannedRow, Stage
 from mvcgc.plan.plot import PlotSpec
 from mvcgc.runs.fingerprint import plain
 from mvcgc.runs.folder import StageFolder
+from mvcgc.stages.experiment import Experiment
 
 FORMAT = 1
-Scalar = str | int | float | bool | None
 
 _CONVERTER = cattrs.Converter(forbid_extra_keys=True)
 _CONVERTER.register_structure_hook(Scalar, lambda value, _: value)  # JSON gives it the right type already
@@ -201,7 +201,7 @@ def describe(experiment: Experiment) -> dict[str, Scalar]:
         "views": "+".join(experiment.views),
         "arch": experiment.backbone.arch.value,
         **({"init": method.init} if experiment.has_cross else {}),
-        **own_settings(method),
+        **scalars(method, beyond=MethodConfig),
         **({"mv_cell": experiment.motion.cell} if {*VECTORS} & {*experiment.views} else {}),
         **({"motion_size": experiment.motion.size} if experiment.views != [RGB] else {}),
         "seed": experiment.seed,

@@ -50,7 +50,7 @@ def clip_epochs(stage: Stage) -> int:
 
 def pretraining_network_epochs(stage: Stage) -> int:
     """A measure: epochs of pre-training, once for each network that learns."""
-    return stage.cost.network_epochs if stage.kind == "pretrain" else 0
+    return stage.cost.network_epochs if stage.program.pretrains else 0
 
 
 def text(graph: Graph, verdicts: Mapping[str, Verdict]) -> str:

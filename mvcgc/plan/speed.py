@@ -48,7 +48,7 @@ class Speeds:
             return None
         parts = stage.recipe.parts(stage.experiment)
         exact = self._measured.get(self._exact(parts, stage.runtime))
-        if exact and stage.kind == "pretrain":
+        if exact and stage.program.pretrains:
             return cost.epochs * cost.clips / (exact * ranks)
         roughly = self._measured.get(self._roughly(parts, stage.runtime))
         return cost.clip_epochs / (roughly * ranks) if roughly else None

@@ -2,20 +2,17 @@
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from mvcgc import dist
 from mvcgc.errors import UserError
+from mvcgc.parts import load
 from mvcgc.runs.folder import StageDamaged, StageFolder
 from mvcgc.runs.journal import JournalWriter, Status, attempts
-from mvcgc.stages import CODE_VERSION, provenance, rank_failures
-from mvcgc.stages.activation.spec import ActivationSpec
-from mvcgc.stages.context import NoStageJournal, Result, StageContext
-from mvcgc.stages.efficiency.spec import EfficiencySpec
-from mvcgc.stages.evaluate.spec import EvaluateSpec
-from mvcgc.stages.pretrain.spec import PretrainSpec
+from mvcgc.stages import provenance, rank_failures
+from mvcgc.stages.context import NoStageJournal, StageContext
+from mvcgc.stages.kind import StageKind
 from mvcgc.stages.spec import StageConfig, read_spec
 from mvcgc.train import Interrupted, StopFlag
 
@@ -77,12 +74,14 @@ def _journalled(folder: StageFolder, attempt: int) -> int:
 
 def _run(folder: StageFolder, attempt: int, stop: StopFlag, journal: JournalWriter | None) -> int:
     config = StageConfig.read(folder)
-    if config.fingerprint != folder.fingerprint or config.code_version != CODE_VERSION.get(config.kind):
+    sys.path += config.runtime.import_from
+    kind: type[StageKind] = load(config.program, StageKind, "program")  # type: ignore[type-abstract]
+    if config.fingerprint != folder.fingerprint or config.code_version != kind.version:
         raise UserError(
             f"{folder.config} is not for this folder or this version of the code: plan the run again"
         )
     place = dist.setup(config.runtime.device, config.runtime.cpus)
-    spec, work = _work(config, folder)
+    spec = read_spec(config, kind.Spec, folder)
     parents = {role: StageFolder(Path(path)) for role, path in config.parents.items()}
     for parent in parents.values():
         parent.verify_done()
@@ -91,7 +90,7 @@ def _run(folder: StageFolder, attempt: int, stop: StopFlag, journal: JournalWrit
     context.journal.tags(tags)
     status = EXIT_DONE
     try:
-        result = work(context, spec)
+        result = kind.run(context, spec)
         if place.is_main:
             folder.write_done(result.outputs, result.metrics)
     except Interrupted as interrupted:  # all ranks have agreed on it
@@ -100,25 +99,6 @@ def _run(folder: StageFolder, attempt: int, stop: StopFlag, journal: JournalWrit
     dist.barrier()
     dist.teardown()
     return status
-
-
-def _work(config: StageConfig, folder: StageFolder) -> tuple[Any, Callable[[StageContext, Any], Result]]:
-    """The stage's specification and what carries it out."""
-    if config.kind == "pretrain":
-        from mvcgc.stages.pretrain import run as pretrain
-
-        return read_spec(config, PretrainSpec, folder), pretrain.run
-    if config.kind == "efficiency":
-        from mvcgc.stages.efficiency import run as efficiency
-
-        return read_spec(config, EfficiencySpec, folder), efficiency.run
-    if config.kind == "activation":
-        from mvcgc.stages.activation import run as activation
-
-        return read_spec(config, ActivationSpec, folder), activation.run
-    from mvcgc.stages.evaluate import run as evaluate
-
-    return read_spec(config, EvaluateSpec, folder), evaluate.run
 
 
 def _finished(folder: StageFolder) -> bool:

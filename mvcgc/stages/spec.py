@@ -49,7 +49,8 @@ class Runtime:
     ``ranks`` processes, each with ``cpus`` threads of torch, ``gpus`` GPUs (0 or 1) and ``workers``
     processes that read videos. ``manifest`` is the published manifest's file. A scheduler spreads the ranks
     evenly over ``nodes`` machines and gives each machine ``mem_gb`` GB and the stage ``timeout_min`` minutes
-    at a time, or what it gives by default.
+    at a time, or what it gives by default. ``import_from`` are folders in which parts of the user's own are
+    found.
     """
 
     ranks: int = 1
@@ -63,6 +64,7 @@ class Runtime:
     log_every: int = 10
     mem_gb: float | None = None
     timeout_min: int | None = None
+    import_from: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for name in ("ranks", "nodes", "cpus", "log_every"):
@@ -83,10 +85,14 @@ class Runtime:
 
 @dataclass
 class StageConfig:
-    """``config.yaml``: all that a stage is told. ``spec`` is plain data, ``parents`` folders by role."""
+    """``config.yaml``: all that a stage is told.
+
+    ``program`` is the import path of its kind's class, ``spec`` plain data, ``parents`` are folders by role.
+    """
 
     name: str
     kind: str
+    program: str
     fingerprint: str
     code_version: int
     spec: dict[str, Any]

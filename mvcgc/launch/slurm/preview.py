@@ -25,7 +25,7 @@ def scripts(graph: Graph, verdicts: Mapping[str, Verdict], settings: SlurmConfig
     alike: dict[tuple[Any, ...], list[Stage]] = defaultdict(list)
     for key, stage in graph.stages.items():
         if verdicts[key].action is Action.SUBMIT:
-            alike[stage.group, *dataclasses.astuple(stage.runtime)].append(stage)
+            alike[stage.kind, *dataclasses.astuple(stage.runtime)].append(stage)
     return [
         f"# {_title(stages)}\n{request(stages[0], settings, root, _after(stages[0], verdicts)).script}"
         for stages in alike.values()

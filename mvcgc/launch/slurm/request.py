@@ -106,17 +106,16 @@ def resized(rows: Sequence[Row], settings: SlurmConfig) -> list[Row]:
 
 def _resized(resources: Resources, settings: SlurmConfig) -> Resources:
     sizes = {}
-    for part in dataclasses.fields(Resources):
-        runtime: Runtime = getattr(resources, part.name)
+    for kind, runtime in resources.items():
         nodes = settings.nodes or runtime.nodes
         if settings.tasks_per_node is None and runtime.ranks % nodes:
             raise UserError(
-                f"hydra.launcher.nodes={nodes}: resources.{part.name}.ranks={runtime.ranks} does not spread "
+                f"hydra.launcher.nodes={nodes}: resources.{kind}.ranks={runtime.ranks} does not spread "
                 "evenly over them; say hydra.launcher.tasks_per_node"
             )
         ranks = nodes * settings.tasks_per_node if settings.tasks_per_node else runtime.ranks
-        sizes[part.name] = dataclasses.replace(runtime, nodes=nodes, ranks=ranks)
-    return Resources(**sizes)
+        sizes[kind] = dataclasses.replace(runtime, nodes=nodes, ranks=ranks)
+    return sizes
 
 
 def gpus_of(runtime: Runtime, settings: SlurmConfig) -> int:

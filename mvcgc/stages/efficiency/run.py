@@ -82,7 +82,7 @@ def run(context: StageContext, spec: EfficiencySpec) -> Result:
     test = manifest.require(manifest.ids("test"), "test")
     ways = [
         WAYS[spec.stored](spec, manifest, number, context.folder.path / "scratch")
-        for number in spread(test, spec.sample.videos)
+        for number in spread(test, spec.task.videos)
     ]
     context.journal.params(_params(spec))
     context.journal.begin(len(ways), "video")
@@ -108,7 +108,7 @@ def _params(spec: EfficiencySpec) -> dict[str, str | int | float | bool | None]:
         "size": spec.clip.size,
         "crops": spec.test.crops,
         "windows": spec.test.windows,
-        "videos": spec.sample.videos,
+        "videos": spec.task.videos,
     }
 
 

@@ -1,7 +1,8 @@
-"""What the measurement of speed and storage is told."""
+"""The task that measures what testing a video costs: its settings and its specification."""
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING, Any
 
 from mvcgc.data.clips.modalities import MV, MV_COVIAR, RGB
 from mvcgc.data.clips.sampling import ClipConfig, MotionConfig
@@ -9,7 +10,12 @@ from mvcgc.data.index.prepare import DatasetConfig
 from mvcgc.errors import UserError
 from mvcgc.models.backbone import BackboneConfig
 from mvcgc.stages.evaluate.spec import TestConfig
+from mvcgc.stages.kind import Headline, KindConfig, StageKind
 from mvcgc.stages.spec import check_clip
+
+if TYPE_CHECKING:
+    from mvcgc.stages.context import Result, StageContext
+    from mvcgc.stages.experiment import Experiment
 
 
 class Stored(Enum):
@@ -33,8 +39,12 @@ _STORED = {
 
 
 @dataclass
-class EfficiencyConfig:
-    """How speed is measured: on so many test videos, evenly spread; their medians are the figures."""
+class EfficiencyConfig(KindConfig):
+    """Choice of test videos.
+
+    Attributes:
+        videos: how many are measured, evenly spread; their medians are the metrics.
+    """
 
     videos: int = 10
 
@@ -50,13 +60,13 @@ class EfficiencySpec:
     ``motion`` is as in `mvcgc.stages.spec.PretrainSpec`.
     """
 
+    task: EfficiencyConfig
     views: list[str]
     dataset: DatasetConfig
     clip: ClipConfig
     motion: MotionConfig | None
     backbone: BackboneConfig
     test: TestConfig
-    sample: EfficiencyConfig
 
     def __post_init__(self) -> None:
         check_clip(self.views, self.clip, self.motion)
@@ -72,3 +82,32 @@ class EfficiencySpec:
     def stored(self) -> Stored:
         """As what videos with these views are commonly stored."""
         return _STORED[self._moving]
+
+
+class Efficiency(StageKind):
+    """Seconds of pre-processing and inference for a test video, and the test part's storage."""
+
+    version = 3
+    Config = EfficiencyConfig
+    Spec = EfficiencySpec
+    needs_encoders = False  # weights do not change speed
+    one_rank = True
+    headlines = (
+        Headline("preprocess_s", "Pre-processing (s)", "lower", by_view=False),
+        Headline("inference_ms", "Inference (ms)", "lower", by_view=False),
+        Headline("total_s", "Total (s)", "lower", by_view=False),
+        Headline("storage_gb", "Storage (GB)", "lower", by_view=False),
+    )
+
+    def parts(
+        self, experiment: "Experiment", views: tuple[str, ...], dataset: DatasetConfig
+    ) -> dict[str, Any]:
+        """Return what the stage is told."""
+        return {**super().parts(experiment, views, dataset), "test": experiment.downstream.test}
+
+    @staticmethod
+    def run(context: "StageContext", spec: EfficiencySpec) -> "Result":
+        """Measure the chosen videos."""
+        from mvcgc.stages.efficiency.run import run
+
+        return run(context, spec)

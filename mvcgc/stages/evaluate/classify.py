@@ -19,6 +19,7 @@ from mvcgc.models.encoder import pool_map
 from mvcgc.stages.context import Result
 from mvcgc.stages.evaluate.course import Course
 from mvcgc.stages.evaluate.inference import ROWS, Compute, collect, forget
+from mvcgc.stages.evaluate.kinds import Finetune, Linear
 from mvcgc.stages.evaluate.output import save_arrays, save_state
 from mvcgc.stages.evaluate.setup import Bench, embed
 from mvcgc.stages.evaluate.task import Classify, FeatureBatch, FeatureLoader, validation
@@ -42,12 +43,11 @@ def probe_file(view: str) -> Path:
 def linear(bench: Bench) -> Result:
     """Train a linear probe per view on cached features of the backbone, then classify the test videos."""
     spec, context = bench.spec, bench.context
-    assert spec.optim is not None
-    assert spec.draws is not None
+    assert isinstance(spec.task, Linear.Config)
     # What is for large networks on several ranks is not for a linear layer, which every rank trains whole.
-    optim = replace(spec.optim, accumulate=1, sync_bn=False, amp=Amp.none)
+    optim = replace(spec.task, accumulate=1, sync_bn=False, amp=Amp.none)
     check_batch(optim.batch_size, len(bench.train), "optim.batch_size")
-    shown, test = bench.draws("train", bench.train, spec.draws), bench.whole("test", bench.test)
+    shown, test = bench.draws("train", bench.train, spec.task.draws), bench.whole("test", bench.test)
     watched = bench.glance("val", bench.val)
     steps = optim.epochs * (len(bench.train) // optim.batch_size)
     parts = {"train": len(shown.ids), "val": len(watched.ids), **dict.fromkeys(spec.views, steps)}
@@ -73,13 +73,14 @@ def linear(bench: Bench) -> Result:
 def finetune(bench: Bench) -> Result:
     """Train backbone and classifier of each view together, then classify the test videos."""
     spec, context = bench.spec, bench.context
-    assert spec.optim is not None
-    loaders = {view: _random_clips(bench, view, spec.optim) for view in spec.views}
+    optim = spec.task
+    assert isinstance(optim, Finetune.Config)
+    loaders = {view: _random_clips(bench, view, optim) for view in spec.views}
     watched, test = bench.glance("val", bench.val), bench.whole("test", bench.test)
-    parts = {view: total_steps(loaders[view], spec.optim) for view in spec.views}
+    parts = {view: total_steps(loaders[view], optim) for view in spec.views}
     course = Course(context.journal, {**parts, "val": len(watched.ids), "test": len(test.ids)})
     classifiers = {
-        view: _train(bench, course, view, _classifier_training(bench, spec.optim, view, loaders.pop(view)))
+        view: _train(bench, course, view, _classifier_training(bench, optim, view, loaders.pop(view)))
         for view in spec.views
     }
     networks: dict[str, Network] = dict(classifiers)
@@ -121,10 +122,9 @@ def _probe_training(bench: Bench, optim: OptimConfig, features: Tensor, held: Te
     return _Training(task, loader, optim, validate)
 
 
-def _classifier_training(bench: Bench, optim: OptimConfig, view: str, loader: Loader) -> _Training:
-    assert bench.spec.dropout is not None
+def _classifier_training(bench: Bench, optim: Finetune.Config, view: str, loader: Loader) -> _Training:
     rng.reseed(bench.spec.seed)
-    network = Classifier(bench.backbone(view), len(bench.manifest.classes), bench.spec.dropout)
+    network = Classifier(bench.backbone(view), len(bench.manifest.classes), optim.dropout)
     task = Classify(network, partial(_augmented, view))
     validate = None
     if optim.schedule is ScheduleKind.plateau and bench.val:

@@ -1,6 +1,6 @@
 """Downstream evaluation: how good the parents' encoders are, and their two views together."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -8,22 +8,23 @@ from torch import Tensor
 from torch.nn import functional
 
 from mvcgc.metrics import recall_at, retrieval_ranks
+from mvcgc.parts import scalars
 from mvcgc.stages.context import Result, StageContext
-from mvcgc.stages.evaluate.classify import BOTH, finetune, linear
+from mvcgc.stages.evaluate.classify import BOTH
 from mvcgc.stages.evaluate.course import Course
 from mvcgc.stages.evaluate.inference import collect, forget
 from mvcgc.stages.evaluate.output import save_arrays
 from mvcgc.stages.evaluate.setup import Bench, embed
-from mvcgc.stages.evaluate.spec import Downstream, EvaluateSpec
+from mvcgc.stages.evaluate.spec import EvaluateSpec
 
 FEATURES = Path("features.npz")
 RANKS = Path("ranks.npz")
 RECALLS = (1, 5, 10, 20, 50)
 
 
-def run(context: StageContext, spec: EvaluateSpec) -> Result:
-    """Evaluate on the test part, and leave what was found of every video and the headline metrics, in per
-    cent.
+def evaluate(context: StageContext, spec: EvaluateSpec, task: Callable[[Bench], Result]) -> Result:
+    """Evaluate on the test part, and leave what was found of every video and the headline metrics, in
+    percent.
 
     Metrics end in the view that they are of, or in ``both`` for the two together. Those that start with
     ``val_`` are of the validation part, for choosing settings by. Raises UserError for a dataset without
@@ -31,15 +32,13 @@ def run(context: StageContext, spec: EvaluateSpec) -> Result:
     """
     bench = Bench(context, spec, context.manifest())
     context.journal.params(_params(spec))
-    tasks = {Downstream.linear: linear, Downstream.finetune: finetune, Downstream.retrieve: retrieve}
-    return tasks[spec.task](bench)
+    return task(bench)
 
 
 def _params(spec: EvaluateSpec) -> dict[str, str | int | float | bool | None]:
     """What names the run in a table of runs."""
-    optim = spec.optim
     return {
-        "task": spec.task.value,
+        "task": spec.task.part.label,
         "dataset": spec.dataset.name,
         "views": "+".join(spec.views),
         "arch": spec.backbone.arch.value,
@@ -50,11 +49,7 @@ def _params(spec: EvaluateSpec) -> dict[str, str | int | float | bool | None]:
         "mv_size": spec.motion.size if spec.motion else None,
         "crops": spec.test.crops,
         "windows": spec.test.windows,
-        "draws": spec.draws,
-        "dropout": spec.dropout,
-        "epochs": optim.epochs if optim else None,
-        "batch_size": optim.batch_size if optim else None,
-        "lr": optim.lr if optim else None,
+        **scalars(spec.task),
         "seed": spec.seed,
     }
 

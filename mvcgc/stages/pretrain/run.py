@@ -14,9 +14,10 @@ from mvcgc.data.index.manifest import Manifest
 from mvcgc.data.loading.loader import train_loader
 from mvcgc.errors import UserError
 from mvcgc.files import write_atomic
-from mvcgc.method.base import own_settings
+from mvcgc.method.base import MethodConfig
 from mvcgc.method.momentum import ContrastModel
 from mvcgc.method.task import Contrast
+from mvcgc.parts import scalars
 from mvcgc.runs.folder import StageFolder
 from mvcgc.stages.context import Result, StageContext
 from mvcgc.stages.pretrain.epochs import Epochs
@@ -146,7 +147,7 @@ def _params(spec: PretrainSpec) -> dict[str, str | int | float | bool | None]:
         "lr": optim.lr,
         "seed": spec.seed,
     }
-    params |= own_settings(method)
+    params |= scalars(method, beyond=MethodConfig)
     if spec.motion is not None:
         params |= {"mv_cell": spec.motion.cell, "motion_size": spec.motion.size}
     return params

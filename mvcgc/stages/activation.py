@@ -7,7 +7,7 @@ over space is the logit of the clip, so a positive value speaks for the class an
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +19,74 @@ from torch import Tensor
 from mvcgc.data.augment import augment
 from mvcgc.data.clips.dataset import Source, WindowDataset
 from mvcgc.data.clips.modalities import RGB
-from mvcgc.data.clips.sampling import MotionConfig, spread
+from mvcgc.data.clips.sampling import ClipConfig, MotionConfig, spread
 from mvcgc.data.index.manifest import Manifest
+from mvcgc.data.index.prepare import DatasetConfig
 from mvcgc.data.loading.loader import read
 from mvcgc.errors import UserError
 from mvcgc.files import write_atomic
-from mvcgc.models.backbone import Backbone
+from mvcgc.models.backbone import Backbone, BackboneConfig
 from mvcgc.models.classifier import Probe
 from mvcgc.models.encoder import widened
-from mvcgc.stages.activation.spec import ActivationConfig, ActivationSpec
 from mvcgc.stages.context import Result, StageContext
 from mvcgc.stages.evaluate.classify import probe_file
 from mvcgc.stages.evaluate.setup import load_backbone
+from mvcgc.stages.kind import KindConfig, StageKind
+from mvcgc.stages.spec import check_clip
 from mvcgc.video import Matrix, to_rgb
 
 ACTIVATION = Path("activation.npz")
 LINEAR = "linear"
 """The role of the parent that trained the probes."""
+
+
+@dataclass
+class ActivationConfig(KindConfig):
+    """Choice of test videos.
+
+    Attributes:
+        videos: how many, evenly spread over the classes.
+        names: paths within the dataset; where there are some, they are the choice.
+    """
+
+    videos: int = 8
+    names: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.videos < 1:
+            raise UserError(f"activation.videos={self.videos}: look at one video at least")
+        if len(set(self.names)) != len(self.names):
+            raise UserError(f"activation.names={list(self.names)}: name different videos")
+
+
+@dataclass
+class ActivationSpec:
+    """``activation/<dataset>``: ``task`` chooses the videos; ``motion`` is None without a motion view."""
+
+    task: ActivationConfig
+    views: list[str]
+    dataset: DatasetConfig
+    clip: ClipConfig
+    motion: MotionConfig | None
+    backbone: BackboneConfig
+
+    def __post_init__(self) -> None:
+        check_clip(self.views, self.clip, self.motion)
+
+
+class Activation(StageKind):
+    """Class activation maps of the linear probe over chosen test videos, looked at in a plot."""
+
+    version = 2
+    Config = ActivationConfig
+    Spec = ActivationSpec
+    after = (LINEAR,)
+    one_rank = True
+
+    @staticmethod
+    def run(context: StageContext, spec: ActivationSpec) -> Result:
+        """Look at the chosen videos."""
+        return run(context, spec)
 
 
 @dataclass(frozen=True)
@@ -58,7 +109,7 @@ def run(context: StageContext, spec: ActivationSpec) -> Result:
     that are no test videos, Interrupted after a stop signal.
     """
     manifest = context.manifest()
-    chosen = choose(manifest, spec.sample)
+    chosen = choose(manifest, spec.task)
     context.journal.params(_params(spec))
     context.journal.begin(len(chosen), "video")
     networks = {view: _network(context, spec, manifest, view) for view in spec.views}
@@ -110,7 +161,7 @@ def _params(spec: ActivationSpec) -> dict[str, str | int | float | bool | None]:
         "width": spec.backbone.width,
         "frames": spec.clip.frames,
         "size": spec.clip.size,
-        "videos": len(spec.sample.names) or spec.sample.videos,
+        "videos": len(spec.task.names) or spec.task.videos,
     }
 
 

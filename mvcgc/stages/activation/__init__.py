@@ -1,1 +1,0 @@
-"""The stage that draws class activation maps."""

@@ -1,0 +1,136 @@
+"""What there is to compare: experiments, each everything that decides the metrics of a row for one seed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+from mvcgc.data.clips.modalities import check_views
+from mvcgc.data.clips.sampling import AugmentConfig, ClipConfig, MotionConfig
+from mvcgc.data.index.prepare import DatasetConfig
+from mvcgc.errors import UserError
+from mvcgc.method.base import MethodConfig
+from mvcgc.models.backbone import BackboneConfig
+from mvcgc.stages.evaluate.spec import TestConfig
+from mvcgc.stages.kind import KindConfig, StageKind
+from mvcgc.stages.pretrain.kind import Cross, Init
+from mvcgc.train.optim import OptimConfig
+
+
+@dataclass
+class DownstreamKeys:
+    """The keys that every configuration has below ``downstream``.
+
+    Attributes:
+        tasks: what is done with the encoders, each a key below ``downstream`` with its settings.
+        datasets: by a key of the user's choice; none means the dataset of the pre-training.
+        views: which views' encoders are judged; none means all.
+        test: crops and windows.
+    """
+
+    tasks: list[str] = field(default_factory=lambda: ["linear", "retrieve"])
+    datasets: dict[str, DatasetConfig] = field(default_factory=dict)
+    views: list[str] = field(default_factory=list)
+    test: TestConfig = field(default_factory=TestConfig)
+
+
+@dataclass
+class DownstreamConfig(DownstreamKeys):
+    """How the encoders are judged: each task on each dataset; ``kinds`` has the settings of each task."""
+
+    kinds: dict[str, KindConfig] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for task in self.tasks:
+            kind = self.kinds.get(task)
+            if kind is None:
+                near = ", ".join(get_close_matches(task, self.kinds, n=3, cutoff=0.0))
+                raise UserError(f"downstream.tasks={listed(self.tasks)}: no task {task}; choose from {near}")
+            for needed in kind.part.after:
+                if needed not in self.tasks:
+                    raise UserError(
+                        f"downstream.tasks={listed(self.tasks)}: {task} reads what {needed} has trained, "
+                        f"add {needed}"
+                    )
+        if len(set(self.tasks)) != len(self.tasks):
+            raise UserError(f"downstream.tasks={listed(self.tasks)}: name each task once")
+
+    @property
+    def ordered(self) -> list[str]:
+        """The tasks, those that read another one's stage last."""
+        return sorted(self.tasks, key=lambda task: bool(self.kinds[task].part.after))
+
+
+@dataclass
+class Experiment:
+    """Everything that decides the metrics of one row for one seed.
+
+    ``init`` and ``cross`` are the optimisers of the two stages of pre-training. Raises UserError where the
+    parts do not go together.
+    """
+
+    dataset: DatasetConfig
+    clip: ClipConfig
+    motion: MotionConfig
+    augment: AugmentConfig
+    views: list[str]
+    backbone: BackboneConfig
+    method: MethodConfig
+    init: OptimConfig
+    cross: OptimConfig
+    downstream: DownstreamConfig
+    seed: int
+
+    def __post_init__(self) -> None:
+        check_views(self.views)
+        check_views(self.evaluated_views, "downstream.views")
+        for view in self.evaluated_views:
+            if view not in self.views:
+                raise UserError(f"downstream.views={listed(self.evaluated_views)}: {view} is not trained")
+        names = [dataset.name for dataset in self.evaluated_datasets]
+        for name in names:
+            if names.count(name) > 1:
+                raise UserError(f"downstream.datasets: two of them are named {name}, give each its own name")
+
+    @property
+    def evaluated_views(self) -> list[str]:
+        """The views whose encoders are judged."""
+        return self.downstream.views or self.views
+
+    @property
+    def evaluated_datasets(self) -> list[DatasetConfig]:
+        """The datasets on which they are judged."""
+        return list(self.downstream.datasets.values()) or [self.dataset]
+
+    @property
+    def has_init(self) -> bool:
+        """Whether there is a stage 1."""
+        return self.method.part.has_init and (self.method.init or not self.has_cross)
+
+    @property
+    def has_cross(self) -> bool:
+        """Whether there is a stage 2."""
+        return self.method.part.has_cross
+
+    @property
+    def kinds(self) -> list[str]:
+        """The kinds of stages that there are, used or not."""
+        return [Init.label, Cross.label, *self.downstream.kinds]
+
+    def kind(self, name: str) -> StageKind:
+        """Return the kind of stages of a name of `kinds`."""
+        if name in _PRETRAINING:
+            return _PRETRAINING[name]
+        config = self.downstream.kinds[name]
+        return config.part(config)
+
+    def encoders(self, views: Sequence[str]) -> list[tuple[str, str]]:
+        """Return (view, name of the stage that leaves its encoder), for those who evaluate encoders."""
+        return [(view, Cross.label if self.has_cross else Init.name_of(view)) for view in views]
+
+
+_PRETRAINING: dict[str, StageKind] = {kind.label: kind(kind.Config()) for kind in (Init, Cross)}
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names as the command line writes a list."""
+    return f"[{','.join(names)}]"
