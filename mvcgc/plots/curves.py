@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from mvcgc.journal import Folded, read
 from mvcgc.plan import PlotSpec
 from mvcgc.plots.labels import spread
-from mvcgc.plots.source import Source, named, sentences
 from mvcgc.plots.style import DPI, INK, SMALL, lay_out, line_look, new_figure
+from mvcgc.plots.sweep_data import SweepData, named, sentences
 
 MOST_POINTS = 150
 """A longer curve is averaged down to so many points: more would be a hatching."""
@@ -34,22 +34,22 @@ class Curve:
     seeds: int
 
 
-def draw(source: Source, spec: PlotSpec) -> Figure | None:
+def draw(data: SweepData, spec: PlotSpec) -> Figure | None:
     """A panel per metric, one below the other; None if no row is finished."""
-    finished = source.stages(spec)
+    finished = data.stages(spec)
     journals = {name: [read(folder.journal) for folder in found] for name, found in finished.folders.items()}
     panels = [(metric, _curves(journals, metric, spec.x)) for metric in spec.y]
     if not any(curves for _, curves in panels):
         return None
     several = any(curve.seeds > 1 for _, curves in panels for curve in curves.values())
     caption = sentences(
-        source.about(),
+        data.about(),
         f"{spec.stage}, {'mean and one sample standard deviation of the seeds' if several else 'one seed'}.",
         *(_silent(metric, curves, journals) for metric, curves in panels),
         finished.caption,
     )
     height = max(2.2, 0.19 * len(journals) + 0.5)
-    figure = new_figure(height * len(panels) + 1.1, source.title(spec), caption)
+    figure = new_figure(height * len(panels) + 1.1, data.title(spec), caption)
     looks = {name: line_look(index) for index, name in enumerate(journals)}
     panel_axes = figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0]
     for axes, (metric, curves) in zip(panel_axes, panels, strict=True):

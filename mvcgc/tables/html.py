@@ -48,7 +48,7 @@ details table { margin-top: .5rem; } details th, details td { padding: .15rem .7
 _STRIP_WIDTH, _STRIP_HEIGHT, _DOT = 96, 10, 3
 
 
-def html(table: Table) -> str:
+def to_html(table: Table) -> str:
     """The whole page."""
     parts, _ = text.grid(table)
     ours = [_row(table, line, parts) for line in table.lines if not line.literature]

@@ -39,7 +39,7 @@ def escape(words: str) -> str:
     return "".join(_SIGNS.get(sign, sign) for sign in " ".join(words.split()))
 
 
-def latex(table: Table) -> str:
+def to_latex(table: Table) -> str:
     """A ``table`` environment; origin and fingerprints are comments at its head."""
     parts, _ = text.grid(table)
     lines = [f"% {what}: {' '.join(words.split())}" for what, words in text.origin(table)]

@@ -160,8 +160,8 @@ def origin(table: Table) -> list[tuple[str, str]]:
     if table.finished_ms is not None:
         stamp = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(table.finished_ms / 1000))
         rows.append(("Last figure", stamp))
-        hours = f"{float(f'{table.spent.rank_hours:.2g}'):,g}"
-        rows.append(("Cost", f"{table.spent.stages} finished stages, {hours} rank-hours"))
+        hours = f"{float(f'{table.cost.rank_hours:.2g}'):,g}"
+        rows.append(("Cost", f"{table.cost.stages} finished stages, {hours} rank-hours"))
     return rows
 
 

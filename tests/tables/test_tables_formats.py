@@ -8,23 +8,23 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-import table_made
+import table_factories
 from fake_sweep import FakeSweep
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mvcgc.plan import Column
 from mvcgc.tables import Table, table_of, text
-from mvcgc.tables.html import html
-from mvcgc.tables.latex import latex
-from mvcgc.tables.markdown import escape, markdown
-from mvcgc.tables.sheet import sheet
+from mvcgc.tables.csv_format import to_csv
+from mvcgc.tables.html import to_html
+from mvcgc.tables.latex import to_latex
+from mvcgc.tables.markdown import escape, to_markdown
 
 
 @pytest.fixture
 def table(tmp_path: Path) -> Table:
     """The table with every kind of cell."""
-    return table_of(tmp_path, table_made.make(tmp_path).record)
+    return table_of(tmp_path, table_factories.make(tmp_path).record)
 
 
 @pytest.mark.parametrize(
@@ -83,10 +83,10 @@ def test_a_single_seed_has_a_legend_of_its_own(tmp_path: Path) -> None:
 
 
 def test_csv_has_all_digits_and_every_seed(table: Table) -> None:
-    rows = list(csv.DictReader(io.StringIO(sheet(table))))
+    rows = list(csv.DictReader(io.StringIO(to_csv(table))))
     assert len(rows) == len(table.lines) * len(table.columns)
     mvcgc = next(row for row in rows if row["row"] == "MVCGC (k=5)" and row["metric"] == "r1_rgb")
-    assert [float(mvcgc[f"value[{seed}]"]) for seed in range(3)] == table_made.FIGURES["MVCGC (k=5)"][0]
+    assert [float(mvcgc[f"value[{seed}]"]) for seed in range(3)] == table_factories.FIGURES["MVCGC (k=5)"][0]
     assert float(mvcgc["mean"]) == pytest.approx((35.5 + 36.5 + 37.0) / 3, abs=1e-12)
     assert (mvcgc["n"], mvcgc["planned"], mvcgc["paper"]) == ("3", "3", "60.8")
     union = next(row for row in rows if row["row"] == "MVCGC (k=5, union)")
@@ -94,7 +94,7 @@ def test_csv_has_all_digits_and_every_seed(table: Table) -> None:
     assert len(union["fingerprint[1]"]) == 16
     assert union["notes"] == "cross.lr is 0.003; in other rows it is 0.001."
     assert {row["row"] for row in rows if row["source"] == "literature"} >= {"MVCGC (k=10)"}
-    assert table_made.AWKWARD in {row["row"] for row in rows}
+    assert table_factories.AWKWARD in {row["row"] for row in rows}
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"])))
@@ -105,7 +105,7 @@ def test_markdown_keeps_a_name_in_its_cell(name: str) -> None:
 
 
 def test_markdown_rows_have_equally_many_cells(table: Table) -> None:
-    lines = [line.replace("\\|", "") for line in markdown(table).splitlines() if line.startswith("|")]
+    lines = [line.replace("\\|", "") for line in to_markdown(table).splitlines() if line.startswith("|")]
     assert len({line.count("|") for line in lines[: len(table.lines) + 2]}) == 1
 
 
@@ -141,10 +141,10 @@ class _Page(HTMLParser):
 
 def test_html_nests_and_keeps_names(table: Table) -> None:
     page = _Page()
-    page.feed(html(table))
+    page.feed(to_html(table))
     assert page.open == []
     assert page.headings[: len(table.lines)] == [text.name(line) for line in table.lines]
-    assert "http" not in html(table)
+    assert "http" not in to_html(table)
 
 
 def test_latex_compiles(table: Table, tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_latex_compiles(table: Table, tmp_path: Path) -> None:
     source = tmp_path / "document.tex"
     source.write_text(
         "\\documentclass{article}\\usepackage{booktabs,graphicx}\\begin{document}\n"
-        f"{latex(table)}\\end{{document}}\n"
+        f"{to_latex(table)}\\end{{document}}\n"
     )
     command = [pdflatex, "-interaction=nonstopmode", "-halt-on-error", source.name]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)

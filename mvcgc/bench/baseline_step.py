@@ -22,7 +22,7 @@ from mvcgc.positives import Ids, MethodConfig, relate
 from mvcgc.train import OptimConfig
 
 
-class PlainStep:
+class BaselineStep:
     """Takes steps on one process; ``model`` stays as it is."""
 
     def __init__(
