@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
@@ -10,15 +11,27 @@ from pathlib import Path
 import pytest
 import table_factories
 from fake_sweep import FakeSweep
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mvcgc.plan import Column
-from mvcgc.tables import Table, table_of, text
+from mvcgc.plan import Column, State
+from mvcgc.tables import Cell, Line, Table, Trial, table_of, text
+from mvcgc.tables.cost import Cost
 from mvcgc.tables.csv_format import to_csv
 from mvcgc.tables.html import to_html
 from mvcgc.tables.latex import to_latex
 from mvcgc.tables.markdown import escape, to_markdown
+
+ANY_NAME = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]))
+
+
+def named(name: str) -> Table:
+    """A table of one row, both called ``name``, of which nothing has run."""
+    line = Line(name, (Cell((Trial(0, State.MISSING, None, ""),)),))
+    columns = (Column("linear/demo", "top1_rgb", name),)
+    nothing = {"baseline": None, "paper_title": None, "notes": (), "finished_ms": None}
+    told = {"command": name, "commit": "", "code": "", "data": ()}
+    return Table("sweep", name, "demo", columns, (line,), seeds=(0,), cost=Cost(0, 0.0), **nothing, **told)
 
 
 @pytest.fixture
@@ -97,7 +110,7 @@ def test_csv_has_all_digits_and_every_seed(table: Table) -> None:
     assert table_factories.AWKWARD in {row["row"] for row in rows}
 
 
-@given(st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"])))
+@given(ANY_NAME)
 def test_markdown_keeps_a_name_in_its_cell(name: str) -> None:
     escaped = escape(name)
     bare = escaped.replace("\\\\", "")
@@ -110,13 +123,14 @@ def test_markdown_rows_have_equally_many_cells(table: Table) -> None:
 
 
 class _Page(HTMLParser):
-    """Collects the text of the table's row headings, and checks that elements nest."""
+    """Collects the text of the title and of the table's row headings, and checks that elements nest."""
 
     VOID = ("meta", "line", "circle", "!doctype")
 
     def __init__(self) -> None:
         super().__init__()
         self.open: list[str] = []
+        self.title = ""
         self.headings: list[str] = []
         self.in_heading = False
 
@@ -137,6 +151,8 @@ class _Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self.in_heading:
             self.headings[-1] += data
+        if self.open[-1:] == ["h1"]:
+            self.title += data
 
 
 def test_html_nests_and_keeps_names(table: Table) -> None:
@@ -145,6 +161,27 @@ def test_html_nests_and_keeps_names(table: Table) -> None:
     assert page.open == []
     assert page.headings[: len(table.lines)] == [text.name(line) for line in table.lines]
     assert "http" not in to_html(table)
+
+
+@given(ANY_NAME)
+@example("</h1><b title='&lt;\">")
+def test_html_keeps_any_name(name: str) -> None:
+    page = _Page()
+    page.feed(to_html(named(name)))
+    assert page.open == []
+    assert page.title == name
+    assert page.headings[0] == name
+
+
+@given(ANY_NAME)
+@example(table_factories.AWKWARD)
+def test_latex_escapes_any_name(name: str) -> None:
+    """No sign that LaTeX gives a meaning is left once commands and escaped signs are gone."""
+    end = r"} & 0 of 1 & -- \\"
+    row = next(line for line in to_latex(named(name)).splitlines() if line.endswith(end))
+    printed = row.strip().removeprefix("{").removesuffix(end)
+    left = re.sub(r"\$(\\[a-z]+|-)\$|\\[a-z]+\{\}|\\[&%$#_{}]", "", printed)
+    assert not set(left) & set("\\&%$#_{}~^")
 
 
 def test_latex_compiles(table: Table, tmp_path: Path) -> None:
