@@ -100,6 +100,14 @@ def test_what_is_not_finished_is_named(sweep: FakeSweep, index: int) -> None:
     assert any("Not finished, left out: k=20." in text for text in texts(drawn(sweep, index)))
 
 
+def test_legend_of_curves_is_in_the_order_of_their_ends(sweep: FakeSweep) -> None:
+    loss, accuracy = drawn(sweep, 0).axes
+    for axes, order in ((loss, ["k=5", "k=1"]), (accuracy, ["k=1", "k=5"])):
+        legend = axes.get_legend()
+        assert legend is not None
+        assert [text.get_text() for text in legend.get_texts()] == order
+
+
 def test_part_of_the_seeds_is_said(sweep: FakeSweep) -> None:
     sweep.folder(sweep.rows[0].stages["cross"]).done.unlink()
     assert any("In part: k=1 (1 of 2 seeds)." in text for text in texts(drawn(sweep, 0)))
