@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mvcgc.bench import decode, decode_report, launch, loader, scale, train
-from mvcgc.bench.clips import Shape
-from mvcgc.bench.measure import Report
+from mvcgc.bench.measure import BenchReport
+from mvcgc.bench.workload import Shape
 from mvcgc.dist import Device
 from mvcgc.errors import UserError
 from mvcgc.models import MIN_FRAMES, MIN_SIDE, Arch
@@ -69,12 +69,12 @@ def add_to(subjects: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 def _add(
     subjects: "argparse._SubParsersAction[argparse.ArgumentParser]",
     name: str,
-    function: Callable[[argparse.Namespace], Report],
+    function: Callable[[argparse.Namespace], BenchReport],
     text: str,
     *defaults: tuple[str, int],
 ) -> argparse.ArgumentParser:
     added = subjects.add_parser(name, help=text, description=text)
-    added.set_defaults(command=lambda parsed: _tell(parsed, function))
+    added.set_defaults(command=lambda parsed: _report(parsed, function))
     added.add_argument("--json", action="store_true", help="print one line of JSON")
     added.add_argument("--out", type=Path, metavar="DIR", help=f"write {name}.json and {name}.md there")
     for key, value in defaults:
@@ -90,7 +90,7 @@ def _take_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", choices=[device.value for device in Device])
 
 
-def _tell(parsed: argparse.Namespace, function: Callable[[argparse.Namespace], Report]) -> None:
+def _report(parsed: argparse.Namespace, function: Callable[[argparse.Namespace], BenchReport]) -> None:
     for key, least in _LEAST.items():
         if getattr(parsed, key, least) < least:
             raise UserError(f"--{key} {getattr(parsed, key)}: give at least {least}")
@@ -111,11 +111,11 @@ def _all(parsed: argparse.Namespace) -> None:
             raise UserError(f"bench {name} failed, see above; what was measured before is in {parsed.out}")
 
 
-def _launch(parsed: argparse.Namespace) -> Report:
+def _launch(parsed: argparse.Namespace) -> BenchReport:
     return launch.run(parsed.jobs, parsed.partition, parsed.rounds)
 
 
-def _decode(parsed: argparse.Namespace) -> Report:
+def _decode(parsed: argparse.Namespace) -> BenchReport:
     return decode.run(parsed.files, parsed.rounds, parsed.memory)
 
 
@@ -123,14 +123,14 @@ def _shape(parsed: argparse.Namespace) -> Shape:
     return Shape(parsed.frames, parsed.size, parsed.batch)
 
 
-def _loader(parsed: argparse.Namespace) -> Report:
+def _loader(parsed: argparse.Namespace) -> BenchReport:
     return loader.run(_shape(parsed), parsed.workers, Device(parsed.device), parsed.rounds)
 
 
-def _train(parsed: argparse.Namespace) -> Report:
-    effort = train.Effort(Device(parsed.device), parsed.threads, parsed.rounds, parsed.workers)
-    return train.run([Arch(name) for name in parsed.backbone], _shape(parsed), effort)
+def _train(parsed: argparse.Namespace) -> BenchReport:
+    config = train.BenchConfig(Device(parsed.device), parsed.threads, parsed.rounds, parsed.workers)
+    return train.run([Arch(name) for name in parsed.backbone], _shape(parsed), config)
 
 
-def _scale(parsed: argparse.Namespace) -> Report:
+def _scale(parsed: argparse.Namespace) -> BenchReport:
     return scale.run(Arch(parsed.backbone), _shape(parsed), Device(parsed.device), parsed.rounds)

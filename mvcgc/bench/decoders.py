@@ -1,8 +1,8 @@
-"""Ways to get a clip out of a file, ours and others': ``python -m mvcgc.bench.decoders WAY`` is one of them.
+"""Readers of clips, ours and its peers: ``python -m mvcgc.bench.decoders NAME CORE`` serves one of them.
 
-Each is a process of its own, since what is imported beside, and its threads, would count. It answers a line
-of JSON with its version, then one with `Spent` for each line with a `Job`. A clip is `FRAMES` frames, all of
-the picture, at `SIZE` x `SIZE` pixels.
+Each runs in its own process, so that the imports and threads of another one do not count. It prints a line
+of JSON with its version, then a `DecodeTime` for each `DecodeTask` that it reads. A clip is `FRAMES` whole
+frames, scaled to `SIZE` x `SIZE` pixels.
 """
 
 import json
@@ -29,7 +29,7 @@ FRAMES, SIZE = 32, 128
 
 
 @dataclass(frozen=True)
-class At:
+class ClipPosition:
     """A clip of a file: from which frame on."""
 
     path: Path
@@ -37,12 +37,12 @@ class At:
     start: int
 
 
-Read = Callable[[At], object]
+Reader = Callable[[ClipPosition], object]
 """Reads a clip; what it returns is let go of."""
 
 
 @dataclass(frozen=True)
-class Job:
+class DecodeTask:
     """Clips of one file to read: their ``starts``."""
 
     path: str
@@ -51,19 +51,19 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Spent:
+class DecodeTime:
     """Milliseconds per clip: on the processor, of all threads and child processes, and on the clock."""
 
     cpu_ms: float
     wall_ms: float
 
 
-def ours(*views: str, clips: int = 1) -> Read:
+def mvcgc_reader(*views: str, clips: int = 1) -> Reader:
     """What a loader's worker does for a sample of one or two clips, from opening the file on."""
     malloc.keep_freed()
     form = Format(views, ClipConfig(FRAMES, SIZE), MotionConfig(size=SIZE))
 
-    def read(at: At) -> object:
+    def read(at: ClipPosition) -> object:
         path, info, start = at.path, at.info, at.start
         whole = Box(0, 0, info.height, info.width)
         starts = [start, (start * 7919 + FRAMES) % (info.frames - FRAMES + 1)][:clips]
@@ -75,11 +75,11 @@ def ours(*views: str, clips: int = 1) -> Read:
     return read
 
 
-def naive() -> Read:
+def naive_pyav() -> Reader:
     """PyAV as its examples use it: from the file's start on, a loop over the vectors."""
     av = import_module("av")
 
-    def read(at: At) -> object:
+    def read(at: ClipPosition) -> object:
         path, info, start = at.path, at.info, at.start
         pictures, fields = [], []
         with av.open(str(path), metadata_errors="replace") as container:
@@ -103,7 +103,7 @@ def naive() -> Read:
     return read
 
 
-def ffmpeg(start_only: bool = False) -> Read:
+def ffmpeg(start_only: bool = False) -> Reader:
     """ffmpeg's own program: from the keyframe on, the same frames decoded, vectors exported, scaled to RGB.
 
     ``start_only`` is a picture of the same size made by itself: what the program takes to start.
@@ -113,7 +113,7 @@ def ffmpeg(start_only: bool = False) -> Read:
     scale = f"scale={SIZE}:{SIZE}:flags=bilinear,format=rgb24"
     program = ["ffmpeg", "-nostdin", "-loglevel", "error"]
 
-    def read(at: At) -> object:
+    def read(at: ClipPosition) -> object:
         path, info, start = at.path, at.info, at.start
         slot = bisect_right(info.keyframes, start) - 1
         keyframe = info.keyframes[slot] if slot >= 0 else 0
@@ -134,11 +134,11 @@ def ffmpeg(start_only: bool = False) -> Read:
     return read
 
 
-def decord() -> Read:
+def decord() -> Reader:
     """RGB alone."""
     module = import_module("decord")
 
-    def read(at: At) -> object:
+    def read(at: ClipPosition) -> object:
         path, start = at.path, at.start
         reader = module.VideoReader(str(path), ctx=module.cpu(0), width=SIZE, height=SIZE, num_threads=1)
         return reader.get_batch(list(range(start, start + FRAMES))).asnumpy()
@@ -146,14 +146,14 @@ def decord() -> Read:
     return read
 
 
-def opencv(averaging: bool = False) -> Read:
+def opencv(averaging: bool = False) -> Reader:
     """RGB alone; scaled from four pixels each, as by default, or by ``averaging`` over the source's area."""
     os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "threads;1"
     cv2 = import_module("cv2")
     cv2.setNumThreads(1)
     how = cv2.INTER_AREA if averaging else cv2.INTER_LINEAR
 
-    def read(at: At) -> object:
+    def read(at: ClipPosition) -> object:
         path, start = at.path, at.start
         capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
         capture.set(cv2.CAP_PROP_POS_FRAMES, start)
@@ -169,7 +169,7 @@ def opencv(averaging: bool = False) -> Read:
     return read
 
 
-def torchcodec() -> Read:
+def torchcodec() -> Reader:
     """RGB alone."""
     import torch
 
@@ -177,7 +177,7 @@ def torchcodec() -> Read:
     decoders = import_module("torchcodec.decoders")
     resize = import_module("torchcodec.transforms").Resize(size=(SIZE, SIZE))
 
-    def read(at: At) -> object:
+    def read(at: ClipPosition) -> object:
         path, start = at.path, at.start
         decoder = decoders.VideoDecoder(str(path), seek_mode="approximate", transforms=[resize])
         return decoder.get_frames_in_range(start, start + FRAMES).data
@@ -185,12 +185,12 @@ def torchcodec() -> Read:
     return read
 
 
-def mvextractor() -> Read:
+def mvextractor() -> Reader:
     """RGB and vectors, from the file's start on: it does not seek."""
     module, cv2 = import_module("mvextractor.videocap"), import_module("cv2")
     cv2.setNumThreads(1)
 
-    def read(at: At) -> object:
+    def read(at: ClipPosition) -> object:
         path, start = at.path, at.start
         capture = module.VideoCap()
         capture.open(str(path))
@@ -205,7 +205,7 @@ def mvextractor() -> Read:
     return read
 
 
-def flow(method: str, size: int | None) -> Read:
+def flow(method: str, size: int | None) -> Reader:
     """One pair of pictures' optical flow, at ``size`` or at the file's own; reading them is hardly felt."""
     import cv2
 
@@ -214,7 +214,7 @@ def flow(method: str, size: int | None) -> Read:
 
     rng = np.random.default_rng(0)
 
-    def read(at: At) -> object:
+    def read(at: ClipPosition) -> object:
         info = at.info
         height, width = (size, size) if size else (info.height, info.width)
         blurred = cv2.GaussianBlur(rng.integers(0, 256, (height, width + 2), np.uint8), (0, 0), 3)
@@ -224,14 +224,14 @@ def flow(method: str, size: int | None) -> Read:
     return read
 
 
-WAYS: dict[str, tuple[str, Callable[[], Read]]] = {
-    "ours rgb+mv": ("mvcgc", lambda: ours("rgb", "mv")),
-    "ours rgb": ("mvcgc", lambda: ours("rgb")),
-    "ours mv": ("mvcgc", lambda: ours("mv")),
-    "ours two clips": ("mvcgc", lambda: ours("rgb", "mv", clips=2)),
+READERS: dict[str, tuple[str, Callable[[], Reader]]] = {
+    "ours rgb+mv": ("mvcgc", lambda: mvcgc_reader("rgb", "mv")),
+    "ours rgb": ("mvcgc", lambda: mvcgc_reader("rgb")),
+    "ours mv": ("mvcgc", lambda: mvcgc_reader("mv")),
+    "ours two clips": ("mvcgc", lambda: mvcgc_reader("rgb", "mv", clips=2)),
     "ffmpeg": ("", ffmpeg),
     "ffmpeg's start": ("", lambda: ffmpeg(start_only=True)),
-    "naive PyAV": ("av", naive),
+    "naive PyAV": ("av", naive_pyav),
     "mv-extractor": ("motion-vector-extractor", mvextractor),
     "decord": ("decord", decord),
     "OpenCV": ("opencv-contrib-python-headless", opencv),
@@ -245,17 +245,17 @@ WAYS: dict[str, tuple[str, Callable[[], Read]]] = {
 """Name -> the package whose version is told, and what makes the function."""
 
 
-def spend(read: Read, job: Job) -> Spent:
-    """Read the job's clips, the first of them once before: a worker's caches are warm, those of one that has
+def measure(read: Reader, task: DecodeTask) -> DecodeTime:
+    """Read the task's clips, the first of them once before: a worker's caches are warm, those of one that has
     waited for the others' turns are not.
     """
-    path, info = Path(job.path), VideoInfo.from_dict(job.info)
-    read(At(path, info, job.starts[0]))
+    path, info = Path(task.path), VideoInfo.from_dict(task.info)
+    read(ClipPosition(path, info, task.starts[0]))
     cpu, wall = _cpu_seconds(), time.perf_counter()
-    for start in job.starts:
-        read(At(path, info, start))
-    per_clip = 1000 / len(job.starts)
-    return Spent((_cpu_seconds() - cpu) * per_clip, (time.perf_counter() - wall) * per_clip)
+    for start in task.starts:
+        read(ClipPosition(path, info, start))
+    per_clip = 1000 / len(task.starts)
+    return DecodeTime((_cpu_seconds() - cpu) * per_clip, (time.perf_counter() - wall) * per_clip)
 
 
 def _cpu_seconds() -> float:
@@ -263,13 +263,13 @@ def _cpu_seconds() -> float:
     return time.process_time() + children.ru_utime + children.ru_stime
 
 
-def main(way: str, core: int) -> None:
+def main(name: str, core: int) -> None:
     """Serve jobs from standard input, on one core."""
     os.sched_setaffinity(0, {core})
     # What peers print must not stand between the answers.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    package, make = WAYS[way]
+    package, make = READERS[name]
     try:
         read = make()
     except (ImportError, OSError, RuntimeError) as error:
@@ -277,7 +277,7 @@ def main(way: str, core: int) -> None:
         return
     print(json.dumps({"version": version(package) if package else ""}), file=answers, flush=True)
     for line in sys.stdin:
-        print(json.dumps(asdict(spend(read, Job(**json.loads(line))))), file=answers, flush=True)
+        print(json.dumps(asdict(measure(read, DecodeTask(**json.loads(line))))), file=answers, flush=True)
 
 
 if __name__ == "__main__":

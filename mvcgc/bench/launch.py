@@ -37,7 +37,7 @@ class Timing:
     total_s: float
 
 
-def run(jobs: int, partition: str | None, rounds: int) -> measure.Report:
+def run(jobs: int, partition: str | None, rounds: int) -> measure.BenchReport:
     """Both launchers in turns on so many jobs, which wait for nothing; each the best of ``rounds``.
 
     Raises UserError where SLURM cannot be asked, or a launcher fails.
@@ -46,7 +46,7 @@ def run(jobs: int, partition: str | None, rounds: int) -> measure.Report:
         cluster = queue.cluster_name()
     except queue.QueueUnavailable as error:
         raise UserError(f"bench launch: {error}; slurm/local-cluster up starts a cluster here") from error
-    here = measure.machine()
+    here = measure.environment()
     # Jobs and this process must both see the folder: the current one is as good a guess as sbatch's own.
     folder = Path(tempfile.mkdtemp(prefix=".bench-launch-", dir=Path.cwd()))
     try:
@@ -59,12 +59,12 @@ def run(jobs: int, partition: str | None, rounds: int) -> measure.Report:
     best = {"ours": asdict(_best(ours)), "stock": asdict(_best(stock))}
     what = f"{jobs} trivial jobs on {cluster}, the best of {rounds} rounds, in seconds. {_ARRAY}"
     rows = [[label, best["ours"][name], best["stock"][name]] for name, label in _LABELS.items()]
-    return measure.Report(
+    return measure.BenchReport(
         "launch",
         "Launching",
         here,
         {"cluster": cluster, "jobs": jobs, "rounds": rounds, **best},
-        [what, measure.table(["", "ours", "hydra-submitit-launcher"], rows)],
+        [what, measure.markdown_table(["", "ours", "hydra-submitit-launcher"], rows)],
     )
 
 
@@ -73,7 +73,9 @@ def _best(timings: Sequence[Timing]) -> Timing:
 
 
 def _ours(folder: Path, jobs: int, partition: str | None) -> Timing:
-    return _timed([sys.executable, "-m", "mvcgc.bench.ours", str(folder), str(jobs), partition or ""], jobs)
+    return _timed(
+        [sys.executable, "-m", "mvcgc.bench.launch_mvcgc", str(folder), str(jobs), partition or ""], jobs
+    )
 
 
 def _stock(folder: Path, jobs: int, partition: str | None) -> Timing:
@@ -83,7 +85,7 @@ def _stock(folder: Path, jobs: int, partition: str | None) -> Timing:
     overrides = [f"hydra.launcher.{key}={value}" for key, value in settings.items()]
     numbers = ",".join(map(str, range(jobs)))
     command = ["-m", "hydra/launcher=submitit_slurm", f"+job={numbers}", f"hydra.sweep.dir={folder}"]
-    return _timed([sys.executable, "-m", "mvcgc.bench.stock", *command, *overrides], jobs)
+    return _timed([sys.executable, "-m", "mvcgc.bench.launch_hydra", *command, *overrides], jobs)
 
 
 def _timed(command: Sequence[str], jobs: int) -> Timing:

@@ -4,12 +4,13 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
 
 import torch
 
 from mvcgc import dist
-from mvcgc.bench import clips, measure
-from mvcgc.bench.clips import Shape
+from mvcgc.bench import measure, workload
+from mvcgc.bench.workload import Shape
 from mvcgc.data.augment import augment
 from mvcgc.data.clips.dataset import Source
 from mvcgc.data.clips.modalities import MV, RGB
@@ -25,7 +26,7 @@ BATCHES = 4
 
 
 @dataclass(frozen=True)
-class Result:
+class LoaderResult:
     """``workers`` processes read (0: the one that augments, too); a sample is two clips of both views.
 
     ``cpu_ms``: milliseconds on processors per sample, of all processes together; ``augment_ms``: of them
@@ -38,21 +39,21 @@ class Result:
     augment_ms: float
 
 
-def run(shape: Shape, workers: list[int], device: Device, rounds: int) -> measure.Report:
+def run(shape: Shape, workers: list[int], device: Device, rounds: int) -> measure.BenchReport:
     """Measure with each number of ``workers``, in turns. Raises UserError for a device that is not there."""
     if min(workers) < 0:
         raise UserError(f"--workers {min(workers)}: give numbers of processes, or 0")
-    place, here = dist.setup(device), measure.machine()
+    place, here = dist.setup(device), measure.environment()
     with tempfile.TemporaryDirectory() as folder:
-        source = clips.demo(Path(folder), shape, BATCHES * shape.batch, VIEWS)
+        source = workload.demo_source(Path(folder), shape, BATCHES * shape.batch, VIEWS)
         loaders = {count: _loader(source, shape, count, place.device) for count in workers}
-        found: dict[int, list[Result]] = {count: [] for count in workers}
+        found: dict[int, list[LoaderResult]] = {count: [] for count in workers}
         for number in range(rounds + 1):  # the first starts the workers and fills the disk's cache
             for count, loader in loaders.items():
                 result = _epoch(loader, count, number, shape.batch, place.device)
                 if number > 0:
                     found[count].append(result)
-    return _report(here, [_middle(each) for each in found.values()], shape, rounds, place.device)
+    return _report(here, [_medians(each) for each in found.values()], shape, rounds, place.device)
 
 
 def _loader(source: Source, shape: Shape, workers: int, device: torch.device) -> Loader:
@@ -61,51 +62,51 @@ def _loader(source: Source, shape: Shape, workers: int, device: torch.device) ->
     )
 
 
-def _epoch(loader: Loader, workers: int, epoch: int, batch_size: int, device: torch.device) -> Result:
+def _epoch(loader: Loader, workers: int, epoch: int, batch_size: int, device: torch.device) -> LoaderResult:
     others, started, cpu, augmenting = measure.children_cpu(), time.perf_counter(), time.process_time(), 0.0
     for batch in Epochs(loader).epoch(epoch, 0):
         before = time.process_time()
         augment(batch.to(device))
-        measure.settle(device)
+        measure.synchronize(device)
         augmenting += time.process_time() - before
     wall = time.perf_counter() - started
     spent = time.process_time() - cpu + measure.children_cpu() - others
     samples = len(loader) * batch_size
-    return Result(workers, samples / wall, 1e3 * spent / samples, 1e3 * augmenting / samples)
+    return LoaderResult(workers, samples / wall, 1e3 * spent / samples, 1e3 * augmenting / samples)
 
 
-def _middle(results: list[Result]) -> Result:
-    return Result(
+def _medians(results: list[LoaderResult]) -> LoaderResult:
+    return LoaderResult(
         results[0].workers,
-        measure.middle([one.samples_per_s for one in results]),
-        measure.middle([one.cpu_ms for one in results]),
-        measure.middle([one.augment_ms for one in results]),
+        median([one.samples_per_s for one in results]),
+        median([one.cpu_ms for one in results]),
+        median([one.augment_ms for one in results]),
     )
 
 
 def _report(
-    here: measure.Machine, results: list[Result], shape: Shape, rounds: int, device: torch.device
-) -> measure.Report:
+    here: measure.Environment, results: list[LoaderResult], shape: Shape, rounds: int, device: torch.device
+) -> measure.BenchReport:
     rows = [[one.workers, one.samples_per_s, one.cpu_ms, one.augment_ms, 1e3 / one.cpu_ms] for one in results]
     head = ["workers", "samples/s", "CPU ms a sample", "of them augmentation", "samples per CPU s"]
-    return measure.Report(
+    return measure.BenchReport(
         name="loader",
         title="From files to augmented clips",
         machine=here,
         figures={
             "device": device.type,
             "rounds": rounds,
-            "picture": clips.SIDE,
+            "picture": workload.RESOLUTION,
             "shape": asdict(shape),
             "results": [asdict(one) for one in results],
         },
         sections=[
             f"A sample is two random clips of {shape.frames} x {shape.size} x {shape.size} of a video, RGB "
             f"and motion vectors, read, collated in batches of {shape.batch}, copied to the device "
-            f"({device.type}) and augmented there. The videos are the demo's at {clips.SIDE} x {clips.SIDE} "
-            "pixels, MPEG-4 and H.264 alike. Medians of "
+            f"({device.type}) and augmented there. The videos are the demo's at "
+            f"{workload.RESOLUTION} x {workload.RESOLUTION} pixels, MPEG-4 and H.264 alike. Medians of "
             f"{rounds} rounds in which all numbers of workers take turns; samples/s are by the clock, which "
             "other work on the machine slows down.",
-            measure.table(head, rows),
+            measure.markdown_table(head, rows),
         ],
     )

@@ -24,7 +24,7 @@ _GPU_EVERY_S = 0.2
 
 
 @dataclass(frozen=True)
-class Machine:
+class Environment:
     """What a figure depends on beside the code; ``load`` is the load average as the measurement begins."""
 
     cpu: str
@@ -45,11 +45,11 @@ class Machine:
         )
 
 
-def machine() -> Machine:
+def environment() -> Environment:
     """This one."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    return Machine(
+    return Environment(
         cpu=processor(),
         cores=len(os.sched_getaffinity(0)),
         memory_gb=round(memory / 2**30, 1),
@@ -62,12 +62,12 @@ def machine() -> Machine:
 
 
 @dataclass(frozen=True)
-class Report:
+class BenchReport:
     """One measurement: ``figures`` is plain data, ``sections`` are Markdown."""
 
     name: str
     title: str
-    machine: Machine
+    machine: Environment
     figures: dict[str, Any]
     sections: list[str]
 
@@ -86,7 +86,7 @@ class Report:
         write_atomic(folder / f"{self.name}.md", self.text())
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """A Markdown table; numbers keep three digits."""
     cells = [list(head), *[[_cell(value) for value in row] for row in rows]]
     widths = [max(len(line[i]) for line in cells) for i in range(len(head))]
@@ -102,23 +102,23 @@ def _cell(value: object) -> str:
 
 
 @dataclass(frozen=True)
-class Spent:
+class Elapsed:
     """Seconds on the clock, and of this process's threads on processors; on a GPU its work is waited for."""
 
     wall: float
     cpu: float
 
 
-def timed(work: Callable[[], object], device: torch.device) -> Spent:
+def timed(work: Callable[[], object], device: torch.device) -> Elapsed:
     """What ``work`` takes."""
-    settle(device)
+    synchronize(device)
     wall, cpu = time.perf_counter(), time.process_time()
     work()
-    settle(device)
-    return Spent(time.perf_counter() - wall, time.process_time() - cpu)
+    synchronize(device)
+    return Elapsed(time.perf_counter() - wall, time.process_time() - cpu)
 
 
-def settle(device: torch.device) -> None:
+def synchronize(device: torch.device) -> None:
     """Wait until a GPU has done what it was given."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
@@ -126,9 +126,9 @@ def settle(device: torch.device) -> None:
 
 def in_rounds(
     cases: Mapping[str, Callable[[], object]], rounds: int, device: torch.device
-) -> dict[str, list[Spent]]:
+) -> dict[str, list[Elapsed]]:
     """Time all cases in turns, so that other work on the machine meets all alike; a round more warms up."""
-    spent: dict[str, list[Spent]] = {name: [] for name in cases}
+    spent: dict[str, list[Elapsed]] = {name: [] for name in cases}
     for number in range(rounds + 1):
         for name, work in cases.items():
             taken = timed(work, device)
@@ -137,14 +137,9 @@ def in_rounds(
     return spent
 
 
-def tell(what: str) -> None:
+def announce(what: str) -> None:
     """Let who waits know what is measured now."""
     print(f"measuring {what}", file=sys.stderr, flush=True)
-
-
-def middle(values: Sequence[float]) -> float:
-    """The median."""
-    return float(statistics.median(values))
 
 
 class PhaseClock:
@@ -172,7 +167,7 @@ class PhaseClock:
             self._open.pop()
 
     def _turn(self) -> None:
-        settle(self._device)
+        synchronize(self._device)
         now = time.perf_counter() if self._device.type == "cuda" else time.process_time()
         if self._open:
             self.seconds[self._open[-1]] = self.seconds.get(self._open[-1], 0.0) + now - self._since

@@ -8,14 +8,15 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from statistics import median
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from mvcgc.bench import measure
-from mvcgc.bench.clips import Shape
-from mvcgc.bench.scaling import Network, Step, fit
-from mvcgc.bench.step import Setting
+from mvcgc.bench.pretrain_step import Setting
+from mvcgc.bench.scaling_model import Network, Step, fit
+from mvcgc.bench.workload import Shape
 from mvcgc.dist import Device
 from mvcgc.errors import UserError
 from mvcgc.models import Arch
@@ -53,11 +54,11 @@ class Ranks:
     sums_s: dict[str, float]
 
 
-def run(arch: Arch, shape: Shape, device: Device, rounds: int) -> measure.Report:
+def run(arch: Arch, shape: Shape, device: Device, rounds: int) -> measure.BenchReport:
     """Run 1, 2 and 4 ranks, one after the other, and fit the model. Raises UserError where a rank fails."""
-    here = measure.machine()
+    here = measure.environment()
     passes = [[_ranks(number, arch, shape, device) for number in RANKS] for _ in range(rounds)]
-    found = [_middle(each) for each in zip(*passes, strict=True)]
+    found = [_medians(each) for each in zip(*passes, strict=True)]
     sums = {one.ranks: {int(size): s for size, s in one.sums_s.items()} for one in found if one.ranks > 1}
     network = fit(sums)
     flops = step_flops(Setting("cross", arch, PAPER))
@@ -66,22 +67,22 @@ def run(arch: Arch, shape: Shape, device: Device, rounds: int) -> measure.Report
     return _report(_Model(here, shape, found, network, flops, steps), rounds)
 
 
-def _middle(found: Sequence[Ranks]) -> Ranks:
+def _medians(found: Sequence[Ranks]) -> Ranks:
     """The medians of what the same number of ranks have found in all rounds."""
     return replace(
         found[0],
-        step_s=measure.middle([one.step_s for one in found]),
-        cpu_s=measure.middle([one.cpu_s for one in found]),
-        sums_s={size: measure.middle([one.sums_s[size] for one in found]) for size in found[0].sums_s},
+        step_s=median([one.step_s for one in found]),
+        cpu_s=median([one.cpu_s for one in found]),
+        sums_s={size: median([one.sums_s[size] for one in found]) for size in found[0].sums_s},
     )
 
 
 def _ranks(number: int, arch: Arch, shape: Shape, device: Device) -> Ranks:
-    measure.tell(f"{number} rank(s)")
+    measure.announce(f"{number} rank(s)")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "mvcgc.bench.rank", device.value, arch.value]
+    command = [sys.executable, "-m", "mvcgc.bench.scale_rank", device.value, arch.value]
     command += [str(value) for value in (shape.frames, shape.size, shape.batch)]
     place = {"WORLD_SIZE": str(number), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     ranks = [
@@ -132,7 +133,7 @@ def _step(compute_s: float, sizes: Mapping[str, float]) -> Step:
 class _Model:
     """What was measured with ``shape``, the network fitted to it, and the paper's step by speed of a GPU."""
 
-    here: measure.Machine
+    here: measure.Environment
     shape: Shape
     found: Sequence[Ranks]
     network: Network
@@ -140,7 +141,7 @@ class _Model:
     steps: Mapping[float, Step]
 
 
-def _report(model: _Model, rounds: int) -> measure.Report:
+def _report(model: _Model, rounds: int) -> measure.BenchReport:
     here, shape, found, network, steps = model.here, model.shape, model.found, model.network, model.steps
     alone = found[0]
     predicted = [
@@ -175,7 +176,7 @@ def _report(model: _Model, rounds: int) -> measure.Report:
         for overlap in (False, True)
     }
     curves = [[label, *(100 * value for value in line)] for label, line in efficiency.items()]
-    return measure.Report(
+    return measure.BenchReport(
         name="scale",
         title="Scaling of a cross-guidance step",
         machine=here,
@@ -218,12 +219,12 @@ def _sections(
         "Efficiency is one rank's step over a step of all, relative to the cores that there are; by the "
         "clock other work on the machine lowers it, by CPU time it tells what communicating costs "
         "processors, but not what waiting costs.",
-        measure.table(here_head, here_rows),
+        measure.markdown_table(here_head, here_rows),
         "What a rank hands to collectives in one step, MB; on the right for "
         f"{PAPER.batch} videos of {PAPER.frames} x {PAPER.size} x {PAPER.size}, the paper's share of a GPU:",
-        measure.table(["kind", "measured", "paper's shape"], kinds),
+        measure.markdown_table(["kind", "measured", "paper's shape"], kinds),
         "Efficiency of N GPUs by the model, in per cent of N times one GPU:",
-        measure.table(["GPU", *map(str, GPUS)], curves),
+        measure.markdown_table(["GPU", *map(str, GPUS)], curves),
         f"This assumes, and nothing of it has been measured: {BANDWIDTH / 1e9:.0f} GB/s for each GPU "
         f"whatever the others do, {1e6 * LATENCY_S:.0f} us a message, rings for sums, "
         f"{model.flops / 1e12:.2g} TFLOP a step (counted) at the sustained speeds named; every rank computes "

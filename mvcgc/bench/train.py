@@ -5,15 +5,16 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
 
 from mvcgc import dist
-from mvcgc.bench import clips, measure
-from mvcgc.bench.clips import Shape
-from mvcgc.bench.plain import PlainStep
-from mvcgc.bench.step import STAGES, OurStep, Setting
+from mvcgc.bench import measure, workload
+from mvcgc.bench.baseline_step import BaselineStep
+from mvcgc.bench.pretrain_step import STAGES, PretrainStep, Setting
+from mvcgc.bench.workload import Shape
 from mvcgc.data.clips.sampling import AugmentConfig
 from mvcgc.data.loading.loader import train_loader
 from mvcgc.dist import Device, Dist
@@ -38,7 +39,7 @@ FED_STEPS = 3
 
 
 @dataclass(frozen=True)
-class Result:
+class StepResult:
     """One stage with one backbone. Seconds are medians of a step's; ``clips_per_s`` counts as the journal
     does, two clips a video, whatever the views.
 
@@ -51,8 +52,8 @@ class Result:
     backbone: str
     clips_per_s: float
     clips_per_cpu_s: float
-    step: measure.Spent
-    plain: measure.Spent
+    step: measure.Elapsed
+    plain: measure.Elapsed
     speedup: float
     phases: dict[str, float]
     workers: int
@@ -63,7 +64,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Effort:
+class BenchConfig:
     """How it is measured: on ``device``, with so many threads of torch, in so many rounds, and so many
     processes that read videos.
     """
@@ -74,23 +75,26 @@ class Effort:
     workers: int = 1
 
 
-def run(archs: Sequence[Arch], shape: Shape, effort: Effort) -> measure.Report:
+def run(archs: Sequence[Arch], shape: Shape, config: BenchConfig) -> measure.BenchReport:
     """Measure all stages with each backbone. Raises UserError for a device that is not there."""
-    place, here = dist.setup(effort.device, effort.threads), measure.machine()
+    place, here = dist.setup(config.device, config.threads), measure.environment()
     with tempfile.TemporaryDirectory() as folder:
         results = [
-            _measured(Setting(stage, arch, shape), place, effort, Path(folder))
+            _measured(Setting(stage, arch, shape), place, config, Path(folder))
             for arch in archs
             for stage in STAGES
         ]
-    return _report(here, results, shape, effort, place.device)
+    return _report(here, results, shape, config, place.device)
 
 
-def _measured(setting: Setting, place: Dist, effort: Effort, folder: Path) -> Result:
+def _measured(setting: Setting, place: Dist, config: BenchConfig, folder: Path) -> StepResult:
     device = place.device
-    measure.tell(f"{setting.stage}, {setting.arch.value}")
-    batches = [clips.made_up(setting.shape, setting.views, seed, device) for seed in range(2)]
-    ours, plain = OurStep(setting, place), PlainStep(setting.model(), setting.method, setting.optim, device)
+    measure.announce(f"{setting.stage}, {setting.arch.value}")
+    batches = [workload.synthetic_batch(setting.shape, setting.views, seed, device) for seed in range(2)]
+    ours, plain = (
+        PretrainStep(setting, place),
+        BaselineStep(setting.model(), setting.method, setting.optim, device),
+    )
 
     def each(take: Callable[[Any], object]) -> Callable[[], None]:
         def go() -> None:
@@ -101,7 +105,7 @@ def _measured(setting: Setting, place: Dist, effort: Effort, folder: Path) -> Re
 
     cases = {"ours": each(ours.take), "plain": each(plain.take)}
     with measure.GpuUse(device) as use:
-        spent = measure.in_rounds(cases, effort.rounds, device)
+        spent = measure.in_rounds(cases, config.rounds, device)
     gpu = device.type == "cuda"
     ratios = [
         (b.wall / a.wall) if gpu else (b.cpu / a.cpu)
@@ -112,33 +116,35 @@ def _measured(setting: Setting, place: Dist, effort: Effort, folder: Path) -> Re
     with observed(clock):
         cases["ours"]()
     taken = 2 * setting.shape.batch
-    return Result(
+    return StepResult(
         stage=setting.stage,
         backbone=setting.arch.value,
         clips_per_s=taken / step.wall,
         clips_per_cpu_s=taken / step.cpu,
         step=step,
         plain=peer,
-        speedup=measure.middle(ratios),
+        speedup=median(ratios),
         phases={name: clock.seconds.get(name, 0.0) / len(batches) for name in PHASES},
-        workers=effort.workers,
-        data_wait=_data_wait(setting, ours, effort.workers, folder, device),
-        memory_mb=_memory(setting, device, effort.threads, plain=False),
-        plain_memory_mb=_memory(setting, device, effort.threads, plain=True),
+        workers=config.workers,
+        data_wait=_data_wait(setting, ours, config.workers, folder, device),
+        memory_mb=_memory(setting, device, config.threads, plain=False),
+        plain_memory_mb=_memory(setting, device, config.threads, plain=True),
         gpu_use=use.mean,
     )
 
 
-def _step(spent: Sequence[measure.Spent], steps: int) -> measure.Spent:
-    return measure.Spent(
-        measure.middle([each.wall for each in spent]) / steps,
-        measure.middle([each.cpu for each in spent]) / steps,
+def _step(spent: Sequence[measure.Elapsed], steps: int) -> measure.Elapsed:
+    return measure.Elapsed(
+        median([each.wall for each in spent]) / steps,
+        median([each.cpu for each in spent]) / steps,
     )
 
 
-def _data_wait(setting: Setting, ours: OurStep, workers: int, folder: Path, device: torch.device) -> float:
+def _data_wait(
+    setting: Setting, ours: PretrainStep, workers: int, folder: Path, device: torch.device
+) -> float:
     """Share of a step, by the loop's own account, when the demo's videos are read meanwhile."""
-    source = clips.demo(folder, setting.shape, 2 * FED_STEPS * setting.shape.batch, setting.views)
+    source = workload.demo_source(folder, setting.shape, 2 * FED_STEPS * setting.shape.batch, setting.views)
     loader = train_loader(
         source,
         AugmentConfig(),
@@ -166,13 +172,13 @@ def _memory(setting: Setting, device: torch.device, threads: int, plain: bool) -
 
 def _peak(setting: Setting, kind: str, threads: int, plain: bool) -> float:
     place = dist.setup(Device(kind), threads)
-    batch = clips.made_up(setting.shape, setting.views, 0, place.device)
+    batch = workload.synthetic_batch(setting.shape, setting.views, 0, place.device)
     if plain:
-        peer = PlainStep(setting.model(), setting.method, setting.optim, place.device)
+        peer = BaselineStep(setting.model(), setting.method, setting.optim, place.device)
         for _ in range(2):
             peer.take(batch)
     else:
-        ours = OurStep(setting, place)
+        ours = PretrainStep(setting, place)
         for _ in range(2):
             ours.take(batch)
     if kind == "cuda":
@@ -183,12 +189,12 @@ def _peak(setting: Setting, kind: str, threads: int, plain: bool) -> float:
 
 
 def _report(
-    here: measure.Machine,
-    results: Sequence[Result],
+    here: measure.Environment,
+    results: Sequence[StepResult],
     shape: Shape,
-    effort: Effort,
+    config: BenchConfig,
     device: torch.device,
-) -> measure.Report:
+) -> measure.BenchReport:
     gpu = device.type == "cuda"
     speeds = [
         [
@@ -215,32 +221,32 @@ def _report(
         ]
         for one in results
     ]
-    return measure.Report(
+    return measure.BenchReport(
         name="train",
         title="A pre-training step",
         machine=here,
         figures={
             "device": device.type,
-            "threads": effort.threads,
-            "rounds": effort.rounds,
+            "threads": config.threads,
+            "rounds": config.rounds,
             "shape": {"frames": shape.frames, "size": shape.size, "batch": shape.batch},
             "results": [_plain_data(one) for one in results],
         },
         sections=[
             f"{shape.batch} videos a step, two clips of {shape.frames} x {shape.size} x {shape.size} of "
-            f"each, float32, {effort.threads} thread(s), {device.type}. Medians of {effort.rounds} rounds in "
+            f"each, float32, {config.threads} thread(s), {device.type}. Medians of {config.rounds} rounds in "
             "which our step and a plain one take turns; the plain one has the same weights, and torch's "
             "three-dimensional layers on contiguous tensors, an optimiser and a momentum update parameter "
             "by parameter, copies of the queues, and its loss read at every step. Clips/s are by the clock, "
             "which other work on the machine slows down; the factor is by "
             + ("the clock." if gpu else "this process's time on processors.")
             + f" The data wait is measured with {results[0].workers} worker(s) reading the demo's videos.",
-            measure.table(head, speeds),
+            measure.markdown_table(head, speeds),
             "Share of a step's time in each part, in per cent:",
-            measure.table(["stage", *PHASES], shares),
+            measure.markdown_table(["stage", *PHASES], shares),
         ],
     )
 
 
-def _plain_data(one: Result) -> dict[str, Any]:
+def _plain_data(one: StepResult) -> dict[str, Any]:
     return {**vars(one), "step": vars(one.step), "plain": vars(one.plain)}

@@ -1,7 +1,8 @@
 """Plots of a sweep, from its record, its table and its stage folders; written beside the table.
 
-``source`` gathers what is finished, ``check`` refuses what cannot be drawn before anything runs, one module
-per kind draws, ``style`` is how all of them look. matplotlib is imported once there is something to draw.
+``sweep_data`` gathers what is finished, ``check`` refuses what cannot be drawn before anything runs, one
+module per kind draws, ``style`` is how all of them look. matplotlib is imported once there is something
+to draw.
 """
 
 from mvcgc.plots.check import check_plots

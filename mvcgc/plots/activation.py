@@ -9,21 +9,21 @@ from matplotlib.figure import Figure
 
 from mvcgc.errors import UserError
 from mvcgc.plan import PlotSpec
-from mvcgc.plots.source import Source, sentences
 from mvcgc.plots.style import SMALL, new_figure
+from mvcgc.plots.sweep_data import SweepData, sentences
 
 ACTIVATION = Path("activation.npz")
 _OPACITY = 0.55
 _NAME_LENGTH = 16
 
 
-def draw(source: Source, spec: PlotSpec) -> Figure | None:
+def draw(data: SweepData, spec: PlotSpec) -> Figure | None:
     """A line per video: its frame, then for each finished row the activation over it; None if there is none.
 
     Of several seeds the first that is finished is shown. Raises UserError if a stage lacks the view, or if
     the rows did not look at the same videos.
     """
-    finished = source.stages(spec)
+    finished = data.stages(spec)
     if not finished.folders:
         return None
     found = {row: _load(folders[0].path, spec.view) for row, folders in finished.folders.items()}
@@ -35,15 +35,15 @@ def draw(source: Source, spec: PlotSpec) -> Figure | None:
             )
     frames = first["frame"]
     caption = sentences(
-        f"Scale {source.record.scale}, {spec.stage}, {spec.view}",
+        f"Scale {data.record.scale}, {spec.stage}, {spec.view}",
         "Colour: activation of the true class, what is above zero, each map scaled to its own largest value",
-        "One seed, the first finished" if len(source.table.seeds) > 1 else "",
+        "One seed, the first finished" if len(data.table.seeds) > 1 else "",
         finished.caption,
     )
     columns = 1 + len(found)
     side = 7.0 / columns
     figure = new_figure(
-        side * len(frames) * frames.shape[1] / frames.shape[2] + 1.3, source.title(spec), caption
+        side * len(frames) * frames.shape[1] / frames.shape[2] + 1.3, data.title(spec), caption
     )
     grid = figure.subplots(len(frames), columns, squeeze=False)
     for line, frame in enumerate(frames):

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from mvcgc.plan import PlotSpec
 from mvcgc.plots.annotate import write_labels
-from mvcgc.plots.source import Source, column_index, sentences
 from mvcgc.plots.style import COLOURS, SOFT, new_figure
+from mvcgc.plots.sweep_data import SweepData, column_index, sentences
 from mvcgc.tables import Line
 from mvcgc.tables.text import LITERATURE
 
@@ -35,12 +35,12 @@ class Bubble:
         return LARGEST * math.sqrt(self.amount / most)
 
 
-def draw(source: Source, spec: PlotSpec) -> Figure | None:
+def draw(data: SweepData, spec: PlotSpec) -> Figure | None:
     """A circle for each of our rows and of the paper's figures; None if no row of ours is finished."""
-    columns = source.table.columns
+    columns = data.table.columns
     at = [column_index(columns, key) for key in (spec.x, spec.y[0], spec.area)]
-    lines = source.lines(spec)
-    bubbles = [*_ours(lines, at), *_literature(source, at)]
+    lines = data.lines(spec)
+    bubbles = [*_ours(lines, at), *_literature(data, at)]
     if not any(bubble.is_ours for bubble in bubbles):
         return None
     most = max(bubble.amount for bubble in bubbles)
@@ -50,12 +50,12 @@ def draw(source: Source, spec: PlotSpec) -> Figure | None:
     unit = f" {found[1]}" if found else ""
     cited = any(not bubble.is_ours for bubble in bubbles)
     caption = sentences(
-        source.about(),
+        data.about(),
         f"Area of the circles: {area}, as named beside them; dots are their centres.",
-        f"{LITERATURE}, grey: {source.table.paper_title}, its own machine and data." if cited else "",
-        source.left_out(spec, at),
+        f"{LITERATURE}, grey: {data.table.paper_title}, its own machine and data." if cited else "",
+        data.left_out(spec, at),
     )
-    figure = new_figure(4.8, source.title(spec), caption)
+    figure = new_figure(4.8, data.title(spec), caption)
     axes = figure.subplots()
     axes.set_xscale("log")
     for bubble in bubbles:
@@ -89,12 +89,12 @@ def _ours(lines: Sequence[Line], at: Sequence[int]) -> list[Bubble]:
     ]
 
 
-def _literature(source: Source, at: Sequence[int]) -> list[Bubble]:
+def _literature(data: SweepData, at: Sequence[int]) -> list[Bubble]:
     """The paper's figures, of its own rows and of those that are ours too, by the paper's name for them."""
-    named = {row.name: row.paper or row.name for row in source.record.rows}
+    named = {row.name: row.paper or row.name for row in data.record.rows}
     return [
         bubble
-        for line in source.table.lines
+        for line in data.table.lines
         for bubble in _bubble(
             named.get(line.name, line.name), [line.cells[i].paper for i in at], is_ours=False
         )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from mvcgc.errors import UserError
 from mvcgc.plan import PlotKind, PlotSpec, Row, TableSpec
-from mvcgc.plots.source import check_rows, column_index, is_key, number_at, value_at
+from mvcgc.plots.sweep_data import check_rows, column_index, is_key, number_at, value_at
 from mvcgc.runs.fingerprint import plain
 
 _STAGES = {PlotKind.confusion: ("linear/", "finetune/"), PlotKind.activation: ("activation/",)}

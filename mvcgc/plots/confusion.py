@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from mvcgc.data.index.manifest import load
 from mvcgc.errors import UserError
 from mvcgc.plan import PlotSpec
-from mvcgc.plots.source import Source, sentences
 from mvcgc.plots.style import INK, SMALL, new_figure
+from mvcgc.plots.sweep_data import SweepData, sentences
 from mvcgc.runs.folder import StageFolder
 from mvcgc.stages.evaluate.classify import PREDICTIONS
 from mvcgc.stages.spec import StageConfig
@@ -25,11 +25,11 @@ _SIDE = 3.6
 _NAME_LENGTH = 22
 
 
-def draw(source: Source, spec: PlotSpec) -> Figure | None:
+def draw(data: SweepData, spec: PlotSpec) -> Figure | None:
     """Rows are the true classes, columns the predicted ones, shares of a row as shades; None if no seed of
     the row is finished. Raises UserError if its stage has not tested the view.
     """
-    finished = source.stages(spec)
+    finished = data.stages(spec)
     (row,) = spec.rows
     folders = finished.folders.get(row, [])
     if not folders:
@@ -39,14 +39,14 @@ def draw(source: Source, spec: PlotSpec) -> Figure | None:
     many = len(counts) > MOST_COUNTED
     right, videos = int(np.trace(counts)), int(counts.sum())
     caption = sentences(
-        source.about(),
+        data.about(),
         f"{row}, {spec.stage}, {spec.view}: {right} of {videos} right, summed over {len(folders)} "
         f"seed{'s' if len(folders) > 1 else ''}",
         "Shade: share of the true class, by its square root" if many else "Shade: share of the true class",
         finished.caption,
     )
     figure = new_figure(
-        _SIDE + 1.2 if many else max(3.6, 0.32 * len(counts) + 2.4), source.title(spec), caption
+        _SIDE + 1.2 if many else max(3.6, 0.32 * len(counts) + 2.4), data.title(spec), caption
     )
     if many:
         axes, beside = figure.subplots(1, 2, width_ratios=[3, 1])

@@ -2,21 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mvcgc.plan import PlotSpec
-from mvcgc.plots.labels import spread
-from mvcgc.plots.source import Source, named, sentences
-from mvcgc.plots.style import DPI, INK, SMALL, lay_out, line_look, new_figure
+from mvcgc.plots.style import line_look, new_figure
+from mvcgc.plots.sweep_data import SweepData, named, sentences
 from mvcgc.runs.journal import Folded, read
 
 MOST_POINTS = 150
 """A longer curve is averaged down to so many points: more would be a hatching."""
-_LINE_POINTS = SMALL * 1.3
 _PAUSE = 2.5
 """Usual distances between two points from which on they are not joined."""
 
@@ -34,35 +31,33 @@ class Curve:
     seeds: int
 
 
-def draw(source: Source, spec: PlotSpec) -> Figure | None:
+def draw(data: SweepData, spec: PlotSpec) -> Figure | None:
     """A panel per metric, one below the other; None if no row is finished."""
-    finished = source.stages(spec)
+    finished = data.stages(spec)
     journals = {name: [read(folder.journal) for folder in found] for name, found in finished.folders.items()}
     panels = [(metric, _curves(journals, metric, spec.x)) for metric in spec.y]
     if not any(curves for _, curves in panels):
         return None
     several = any(curve.seeds > 1 for _, curves in panels for curve in curves.values())
     caption = sentences(
-        source.about(),
+        data.about(),
         f"{spec.stage}, {'mean and one sample standard deviation of the seeds' if several else 'one seed'}.",
         *(_silent(metric, curves, journals) for metric, curves in panels),
         finished.caption,
     )
     height = max(2.2, 0.19 * len(journals) + 0.5)
-    figure = new_figure(height * len(panels) + 1.1, source.title(spec), caption)
+    figure = new_figure(height * len(panels) + 1.1, data.title(spec), caption)
     looks = {name: line_look(index) for index, name in enumerate(journals)}
     panel_axes = figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0]
     for axes, (metric, curves) in zip(panel_axes, panels, strict=True):
         for name, curve in curves.items():
-            axes.plot(curve.x, curve.mean, **looks[name])
+            axes.plot(curve.x, curve.mean, label=name, **looks[name])
             low, high = curve.mean - curve.deviation, curve.mean + curve.deviation
             axes.fill_between(curve.x, low, high, color=looks[name]["color"], alpha=0.13, linewidth=0)
         axes.set_ylabel(metric)
         axes.margins(x=0)
+        _legend(axes, curves)
     panel_axes[-1].set_xlabel(spec.x)
-    lay_out(figure)
-    for axes, (_, curves) in zip(panel_axes, panels, strict=True):
-        _label(axes, curves, looks)
     return figure
 
 
@@ -110,22 +105,11 @@ def _silent(metric: str, curves: dict[str, Curve], journals: dict[str, list[Fold
     return f"No {metric}: {named(silent)}." if silent else ""
 
 
-def _label(axes: Axes, curves: dict[str, Curve], looks: dict[str, dict[str, Any]]) -> None:
-    """Each line's name to the right of its end, moved up or down where two would meet."""
-    ends = {}
-    for name, curve in curves.items():
-        finite = np.flatnonzero(np.isfinite(curve.mean))
-        if len(finite):
-            point = axes.transData.transform((curve.x[finite[-1]], curve.mean[finite[-1]]))
-            ends[name] = axes.transAxes.inverted().transform(point)
-    extent, scale = axes.get_window_extent(), 72 / DPI
-    width, height = extent.width * scale, extent.height * scale
-    places = spread([float(y) for _, y in ends.values()], _LINE_POINTS / height, 0.0, 1.0)
-    reach = 14 / width
-    for (name, (x, y)), place in zip(ends.items(), places, strict=True):
-        look: dict[str, Any] = {"transform": axes.transAxes, "clip_on": False, "solid_capstyle": "butt"}
-        axes.plot([x, 1.0, 1.0 + reach], [y, y, place], color=looks[name]["color"], linewidth=0.7, **look)
-        axes.plot([1.0 + reach, 1.0 + 2.2 * reach], [place, place], **looks[name], **look)
-        axes.text(
-            1.0 + 2.5 * reach, place, name, transform=axes.transAxes, va="center", fontsize=SMALL, color=INK
-        )
+def _legend(axes: Axes, curves: dict[str, Curve]) -> None:
+    """List the rows to the right, in the order in which their curves end."""
+    ends = {name: curve.mean[np.isfinite(curve.mean)] for name, curve in curves.items()}
+    handles, names = axes.get_legend_handles_labels()
+    pairs = [pair for pair in zip(handles, names, strict=True) if len(ends[pair[1]])]
+    pairs.sort(key=lambda pair: -ends[pair[1]][-1])
+    if pairs:
+        axes.legend(*zip(*pairs, strict=True), loc="center left", bbox_to_anchor=(1.0, 0.5), labelspacing=0.3)

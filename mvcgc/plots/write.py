@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mvcgc.plan import PlotKind, PlotSpec, SweepRecord
-from mvcgc.plots.source import Source
+from mvcgc.plots.sweep_data import SweepData
 from mvcgc.tables import Table
 
 if TYPE_CHECKING:
@@ -35,11 +35,11 @@ def write_plots(root: Path, record: SweepRecord, table: Table, out: Path) -> Dra
         return drawn
     from mvcgc.plots.style import save, styled
 
-    source = Source(root, record, table)
+    data = SweepData(root, record, table)
     with styled():
         for spec in record.table.plots:
             path = out / record.scale / f"{record.name}.{spec.name}"
-            figure = _drawing(spec.kind)(source, spec)
+            figure = _drawing(spec.kind)(data, spec)
             if figure is not None:
                 drawn.paths.extend(save(figure, path))
                 continue
@@ -49,13 +49,13 @@ def write_plots(root: Path, record: SweepRecord, table: Table, out: Path) -> Dra
     return drawn
 
 
-def _drawing(kind: PlotKind) -> "Callable[[Source, PlotSpec], Figure | None]":
+def _drawing(kind: PlotKind) -> "Callable[[SweepData, PlotSpec], Figure | None]":
     """What draws a kind; each returns None where nothing is finished."""
-    from mvcgc.plots import activation, against, bubbles, confusion, curves
+    from mvcgc.plots import activation, bubbles, confusion, curves, scatter
 
     return {
         PlotKind.curves: curves.draw,
-        PlotKind.against: against.draw,
+        PlotKind.against: scatter.draw,
         PlotKind.bubbles: bubbles.draw,
         PlotKind.confusion: confusion.draw,
         PlotKind.activation: activation.draw,

@@ -1,7 +1,7 @@
 """Comparison tables, from a sweep's record and the DONE.json of its stages; MLflow is never asked.
 
-``build`` gathers the facts (`model`), ``reference`` the paper's figures, ``mixture`` says what does not go
-together, ``text`` turns facts into words and numbers, and one module per format lays them out.
+``build`` gathers the facts (`model`), ``reference`` the paper's figures, ``comparability`` says what does
+not go together, ``text`` turns facts into words and numbers, and one module per format lays them out.
 """
 
 from mvcgc.tables.build import table_of

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from mvcgc.errors import UserError
 from mvcgc.plan import Column, RowRecord, StageState, State, SweepRecord, stage_state
+from mvcgc.tables.comparability import comparability_notes
+from mvcgc.tables.cost import Cost, cost_of
 from mvcgc.tables.differences import with_differences
 from mvcgc.tables.machines import TIMED, machine_notes, machine_of
-from mvcgc.tables.mixture import mixtures
 from mvcgc.tables.model import Cell, Line, Note, Table, Trial
-from mvcgc.tables.outcomes import Outcomes, is_share_of_videos, outcomes
+from mvcgc.tables.per_video import Outcomes, is_share_of_videos, load_outcomes
 from mvcgc.tables.reference import check_paper, paper_table
-from mvcgc.tables.spent import Spent, spent
 
 
 def table_of(root: Path, record: SweepRecord) -> Table:
@@ -33,7 +33,7 @@ def table_of(root: Path, record: SweepRecord) -> Table:
         raise UserError(f"baseline={spec.baseline!r}: {record.name} has the rows {'; '.join(rows)}")
     stages = _Stages(root, record)
     machines = stages.machines()
-    marks, notes = mixtures(record, rows, machines)
+    marks, notes = comparability_notes(record, rows, machines)
     lines = [
         Line(name, _cells(stages, spec.columns, trials), baseline=name == spec.baseline, marks=marks[name])
         for name, trials in rows.items()
@@ -62,7 +62,7 @@ def table_of(root: Path, record: SweepRecord) -> Table:
         code=_code_versions(record),
         data=tuple(sorted({stage.dataset_digest for stage in record.stages.values()})),
         finished_ms=stages.finished_ms(),
-        spent=stages.spent(),
+        cost=stages.cost(),
     )
 
 
@@ -100,7 +100,7 @@ class _Stages:
         if not is_share_of_videos(metric):
             return "not a share of test videos"
         if (stage, metric) not in self._outcomes:
-            self._outcomes[stage, metric] = outcomes(self.record.stages[stage].folder(self.root), metric)
+            self._outcomes[stage, metric] = load_outcomes(self.record.stages[stage].folder(self.root), metric)
         found = self._outcomes[stage, metric]
         if found is None:
             return "some stages are of earlier code, which did not keep the outcome of each video"
@@ -131,9 +131,9 @@ class _Stages:
         done = [self.state(stage).done for stage in self.record.stages]
         return max((found.finished_ms for found in done if found), default=None)
 
-    def spent(self) -> Spent:
+    def cost(self) -> Cost:
         """What the finished stages have cost."""
-        return spent(
+        return cost_of(
             stage.folder(self.root) for key, stage in self.record.stages.items() if self.state(key).done
         )
 

@@ -11,7 +11,7 @@ from jaxtyping import Int8
 from mvcgc.metrics import bootstrap_intervals, mean_std
 from mvcgc.plan import Column, RowRecord
 from mvcgc.tables.model import Cell, Difference, Line, Note
-from mvcgc.tables.outcomes import Outcomes
+from mvcgc.tables.per_video import Outcomes
 
 Get = Callable[[RowRecord, Column], Outcomes | str]
 """The outcomes behind a row's figure in a column; in words, why there are none."""

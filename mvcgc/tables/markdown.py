@@ -14,7 +14,7 @@ def escape(words: str) -> str:
     return _SPECIAL.sub(r"\\\1", " ".join(words.split()))
 
 
-def markdown(table: Table) -> str:
+def to_markdown(table: Table) -> str:
     """The whole document: title, table, legend, notes, origin and fingerprints."""
     parts, headings = text.grid(table)
     rows = []

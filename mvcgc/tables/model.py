@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from mvcgc.metrics import mean_std
 from mvcgc.plan import Column, State
-from mvcgc.tables.spent import Spent
+from mvcgc.tables.cost import Cost
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Table:
 
     ``code`` names the versions of the stages' code, ``data`` the digests of the manifests they read;
     ``finished_ms`` is when the last figure was made, in milliseconds since 1970, None if there is none yet;
-    ``spent`` what all figures have cost.
+    ``cost`` what all figures have cost.
     """
 
     sweep: str
@@ -109,7 +109,7 @@ class Table:
     code: str
     data: tuple[str, ...]
     finished_ms: int | None
-    spent: Spent
+    cost: Cost
 
     def __post_init__(self) -> None:
         for line in self.lines:

@@ -13,6 +13,9 @@ LITERATURE = "†"
 
 _ATTENTION = (State.FAILED, State.DAMAGED, State.RUNNING, State.INTERRUPTED)
 
+PART_HEADINGS = {"figure": "ours", "difference": "Δ", "paper": "paper"}
+"""Headings of the printed columns below a column's label; see `grid`."""
+
 LEGEND = {
     State.RUNNING: "running: not finished yet",
     State.FAILED: "failed: the stage, or one that it needs, ended with an error",
@@ -160,8 +163,8 @@ def origin(table: Table) -> list[tuple[str, str]]:
     if table.finished_ms is not None:
         stamp = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(table.finished_ms / 1000))
         rows.append(("Last figure", stamp))
-        hours = f"{float(f'{table.spent.rank_hours:.2g}'):,g}"
-        rows.append(("Cost", f"{table.spent.stages} finished stages, {hours} rank-hours"))
+        hours = f"{float(f'{table.cost.rank_hours:.2g}'):,g}"
+        rows.append(("Cost", f"{table.cost.stages} finished stages, {hours} rank-hours"))
     return rows
 
 
@@ -194,6 +197,20 @@ def grid(table: Table) -> tuple[list[tuple[int, str]], list[str]]:
             parts.append((index, "paper"))
             headings.append(f"{column.label}, paper")
     return parts, headings
+
+
+def groups(table: Table, parts: Sequence[tuple[int, str]]) -> list[tuple[str, int, int]]:
+    """Return (label, first, width) of each column: it spans ``width`` printed columns from ``first`` on.
+
+    Printed columns count from 1; those of names and seeds are the first two.
+    """
+    found = []
+    first = 3
+    for index, column in enumerate(table.columns):
+        width = sum(at == index for at, _ in parts)
+        found.append((column.label, first, width))
+        first += width
+    return found
 
 
 def cell_texts(table: Table, line: Line, parts: Sequence[tuple[int, str]]) -> list[str]:

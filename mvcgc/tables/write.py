@@ -6,13 +6,13 @@ from pathlib import Path
 from mvcgc.files import write_atomic
 from mvcgc.plan import SweepRecord, read_record
 from mvcgc.tables.build import table_of
-from mvcgc.tables.html import html
-from mvcgc.tables.latex import latex
-from mvcgc.tables.markdown import markdown
+from mvcgc.tables.csv_format import to_csv
+from mvcgc.tables.html import to_html
+from mvcgc.tables.latex import to_latex
+from mvcgc.tables.markdown import to_markdown
 from mvcgc.tables.model import Table
-from mvcgc.tables.sheet import sheet
 
-FORMATS = {"md": markdown, "csv": sheet, "tex": latex, "html": html}
+FORMATS = {"md": to_markdown, "csv": to_csv, "tex": to_latex, "html": to_html}
 
 
 @dataclass(frozen=True)

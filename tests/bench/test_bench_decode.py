@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from mvcgc import cli
-from mvcgc.bench import decode, decode_report, decoders, profile
-from mvcgc.bench.decoders import At
+from mvcgc.bench import decode, decode_profile, decode_report, decoders
+from mvcgc.bench.decoders import ClipPosition
 from mvcgc.video import encode, probe, to_rgb
 
 FEW = ("ours rgb+mv", "ours mv", "ffmpeg", "ffmpeg's start", "naive PyAV", "decord", "DIS at 128")
@@ -27,7 +27,7 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_report_of_what_is_there_and_what_is_absent(
     video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(decode, "WAYS", {way: decoders.WAYS[way] for way in FEW})
+    monkeypatch.setattr(decode, "READERS", {reader: decoders.READERS[reader] for reader in FEW})
     monkeypatch.setenv("PATH", str(tmp_path))  # no ffmpeg here
     out = tmp_path / "out"
     arguments = ["bench", "decode", "--files", str(video), "--rounds", "1", "--memory", "3"]
@@ -69,12 +69,12 @@ def test_files_that_will_not_do_are_named_in_one_line(
         assert reason in told
 
 
-def test_all_ways_read_the_same_pictures(video: Path) -> None:
+def test_all_ways_read_the_same_frames(video: Path) -> None:
     info = probe(video)
     for start in (0, 17, 38):
-        at = At(video, info, start)
-        mine, matrix = decoders.ours("rgb", "mv")(at)
-        pictures, fields = decoders.naive()(at)
+        at = ClipPosition(video, info, start)
+        mine, matrix = decoders.mvcgc_reader("rgb", "mv")(at)
+        pictures, fields = decoders.naive_pyav()(at)
         assert mine["rgb"].shape == (1, 3, 32, 128, 128)
         assert mine["mv"].shape == (1, 32, 128, 128, 2)
         # Theirs has half the colours across.
@@ -82,7 +82,7 @@ def test_all_ways_read_the_same_pictures(video: Path) -> None:
         assert np.abs(difference @ (0.299, 0.587, 0.114)).mean() < 2
         assert fields.shape == (32, 8, 12, 2)
         assert np.median(fields[fields.any(-1)], 0).tolist() == [-2, -1]
-    assert decoders.ours("rgb", clips=2)(at)[0]["rgb"].shape[0] == 2
+    assert decoders.mvcgc_reader("rgb", clips=2)(at)[0]["rgb"].shape[0] == 2
 
 
 def test_opencv_reads_the_same_pictures_and_averages_if_told_to(tmp_path: Path) -> None:
@@ -90,8 +90,8 @@ def test_opencv_reads_the_same_pictures_and_averages_if_told_to(tmp_path: Path) 
     pytest.importorskip("cv2")
     path, noise = tmp_path / "noise.mp4", np.random.default_rng(0).integers(0, 256, (512, 512, 1), np.uint8)
     encode(path, [np.roll(noise, 4 * t, 0).repeat(3, 2) for t in range(70)], codec="h264")
-    at = At(path, probe(path), 5)
-    planes, matrix = decoders.ours("rgb")(at)
+    at = ClipPosition(path, probe(path), 5)
+    planes, matrix = decoders.mvcgc_reader("rgb")(at)
     ours = to_rgb(planes["rgb"][0], matrix).astype(int)
     averaged, default = (decoders.opencv(averaging)(at) for averaging in (True, False))
     assert averaged.shape == default.shape == ours.shape
@@ -103,16 +103,16 @@ def test_ffmpeg_decodes_from_the_keyframe(video: Path) -> None:
     if shutil.which("ffmpeg") is None:
         pytest.skip("no ffmpeg here")
     info = probe(video)
-    assert decoders.ffmpeg()(At(video, info, 30)).returncode == 0
-    assert decoders.ffmpeg(start_only=True)(At(video, info, 30)).returncode == 0
+    assert decoders.ffmpeg()(ClipPosition(video, info, 30)).returncode == 0
+    assert decoders.ffmpeg(start_only=True)(ClipPosition(video, info, 30)).returncode == 0
 
 
 def test_made_files_are_of_their_kinds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pictures = list(decode._pictures(26))
+    pictures = list(decode._frames(26))
     assert {picture.shape for picture in pictures} == {(240, 320, 3)}
-    monkeypatch.setattr(decode, "_pictures", lambda _: iter(pictures))
-    infos = {path.name: probe(path) for path in decode._made(tmp_path)}
-    assert infos.keys() == decode.KINDS.keys()
+    monkeypatch.setattr(decode, "_frames", lambda _: iter(pictures))
+    infos = {path.name: probe(path) for path in decode._synthetic(tmp_path)}
+    assert infos.keys() == decode.SYNTHETIC.keys()
     for name, info in infos.items():
         assert info.codec == ("mpeg4" if name.startswith("MPEG-4") else "h264")
         assert info.keyframes == ((0, 12, 24) if "GOP 12" in name else (0,))
@@ -121,8 +121,8 @@ def test_made_files_are_of_their_kinds(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_time_goes_to_the_innermost_phase(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0.0, 1.0, 3.0, 7.0, 15.0, 31.0])
-    monkeypatch.setattr(profile.time, "perf_counter", lambda: next(clock))
-    watch = profile.Watch()
+    monkeypatch.setattr(decode_profile.time, "perf_counter", lambda: next(clock))
+    watch = decode_profile.Watch()
     inner = watch.watched("inner", lambda: None)
     watch.watched("outer", inner)()
     watch.lap("other")
@@ -138,7 +138,7 @@ def test_the_start_of_a_program_is_not_counted() -> None:
 
 
 def test_each_way_says_what_it_delivers() -> None:
-    delivered = {way: decode_report._delivers(way) for way in decoders.WAYS}
+    delivered = {reader: decode_report._delivers(reader) for reader in decoders.READERS}
     assert delivered["ours two clips"] == "2 x rgb + mv"
     assert delivered["torchcodec"] == "rgb"
     assert delivered["TV-L1"] == "motion"

@@ -3,17 +3,17 @@
 from pathlib import Path
 
 import numpy as np
-import plots_made
+import plot_factories
 import pytest
 import torch
 from fake_sweep import FakeSweep, begin, metrics
 from torch.nn import functional
 
 from mvcgc.plots.activation import heat, overlaid
-from mvcgc.plots.against import told_apart
 from mvcgc.plots.bubbles import LARGEST, Bubble
 from mvcgc.plots.confusion import confused, counts_of, shares_of
 from mvcgc.plots.curves import MOST_POINTS, curve_of
+from mvcgc.plots.scatter import told_apart
 from mvcgc.runs.journal import Folded, read
 
 
@@ -70,9 +70,9 @@ class TestCurves:
 
 class TestConfusion:
     def test_counts_true_by_predicted(self, tmp_path: Path) -> None:
-        sweep = plots_made.make(tmp_path)
+        sweep = plot_factories.make(tmp_path)
         folder = sweep.folder(sweep.rows[0].stages["linear/demo"])
-        plots_made.predictions(folder, np.array([0, 1, 1, 1, 2, 0]))
+        plot_factories.predictions(folder, np.array([0, 1, 1, 1, 2, 0]))
         assert counts_of(folder, "rgb").tolist() == [[1, 1, 0], [0, 2, 0], [1, 0, 1]]
 
     def test_shares_of_a_class_without_videos_are_none(self) -> None:

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import plots_made
+import plot_factories
 import pytest
 from fake_sweep import FakeSweep
 from matplotlib.figure import Figure
@@ -13,18 +13,18 @@ from matplotlib.text import Text
 
 from mvcgc.errors import UserError
 from mvcgc.plan import PlotSpec
-from mvcgc.plots import Drawn, activation, against, bubbles, confusion, curves, write_plots
-from mvcgc.plots.source import Source
+from mvcgc.plots import Drawn, activation, bubbles, confusion, curves, scatter, write_plots
 from mvcgc.plots.style import SMALL, styled
+from mvcgc.plots.sweep_data import SweepData
 from mvcgc.tables import table_of
 
-DRAWING = [curves, against, against, bubbles, confusion, activation]
+DRAWING = [curves, scatter, scatter, bubbles, confusion, activation]
 
 
 @pytest.fixture
 def sweep(tmp_path: Path) -> FakeSweep:
     """The made one."""
-    return plots_made.make(tmp_path / "runs")
+    return plot_factories.make(tmp_path / "runs")
 
 
 def write(sweep: FakeSweep, out: Path) -> Drawn:
@@ -32,15 +32,15 @@ def write(sweep: FakeSweep, out: Path) -> Drawn:
     return write_plots(sweep.root, sweep.record, table_of(sweep.root, sweep.record), out)
 
 
-def source_of(sweep: FakeSweep) -> Source:
+def data_of(sweep: FakeSweep) -> SweepData:
     """What its plots are drawn from."""
-    return Source(sweep.root, sweep.record, table_of(sweep.root, sweep.record))
+    return SweepData(sweep.root, sweep.record, table_of(sweep.root, sweep.record))
 
 
 def drawn(sweep: FakeSweep, index: int) -> Figure:
     """The plot with this place among those of the sweep."""
     with styled():
-        figure = DRAWING[index].draw(source_of(sweep), sweep.plots[index])
+        figure = DRAWING[index].draw(data_of(sweep), sweep.plots[index])
         assert figure is not None
         figure.draw_without_rendering()
     return figure
@@ -65,7 +65,7 @@ def test_files_and_their_bytes(sweep: FakeSweep, tmp_path: Path) -> None:
 
 
 def test_nothing_finished_no_file_and_none_of_before(tmp_path: Path) -> None:
-    sweep = FakeSweep(tmp_path / "runs", plots=plots_made.PLOTS[:1])
+    sweep = FakeSweep(tmp_path / "runs", plots=plot_factories.PLOTS[:1])
     sweep.row("Init.", 0, cross=False)
     sweep.row("CMC", 0)
     stale = tmp_path / "out" / "demo" / "ablation_loss.curves.svg"
@@ -100,6 +100,14 @@ def test_what_is_not_finished_is_named(sweep: FakeSweep, index: int) -> None:
     assert any("Not finished, left out: k=20." in text for text in texts(drawn(sweep, index)))
 
 
+def test_legend_of_curves_is_in_the_order_of_their_ends(sweep: FakeSweep) -> None:
+    loss, accuracy = drawn(sweep, 0).axes
+    for axes, order in ((loss, ["k=5", "k=1"]), (accuracy, ["k=1", "k=5"])):
+        legend = axes.get_legend()
+        assert legend is not None
+        assert [text.get_text() for text in legend.get_texts()] == order
+
+
 def test_part_of_the_seeds_is_said(sweep: FakeSweep) -> None:
     sweep.folder(sweep.rows[0].stages["cross"]).done.unlink()
     assert any("In part: k=1 (1 of 2 seeds)." in text for text in texts(drawn(sweep, 0)))
@@ -126,7 +134,7 @@ def test_ours_and_literature_are_told_apart(sweep: FakeSweep) -> None:
 def test_cells_hold_counts(sweep: FakeSweep) -> None:
     for seed in range(2):
         predicted = np.array([0, 1, 1, 1, 2, 0])
-        plots_made.predictions(sweep.folder(sweep.rows[seed].stages["linear/demo"]), predicted)
+        plot_factories.predictions(sweep.folder(sweep.rows[seed].stages["linear/demo"]), predicted)
     figure = drawn(sweep, 4)
     cells = {t.get_position(): t.get_text() for t in figure.axes[0].texts}
     assert cells == {(0, 0): "2", (1, 0): "2", (1, 1): "4", (2, 2): "2", (0, 2): "2"}

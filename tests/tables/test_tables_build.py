@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import table_made
+import table_factories
 from fake_sweep import FakeSweep
 from plan_factories import make_graph, make_row
 
@@ -32,22 +32,22 @@ def sweep(tmp_path: Path) -> FakeSweep:
 
 class TestStatistics:
     def test_mean_and_sample_deviation(self, tmp_path: Path) -> None:
-        table = table_of(tmp_path, table_made.make(tmp_path).record)
-        for name, (r1, _) in table_made.FIGURES.items():
+        table = table_of(tmp_path, table_factories.make(tmp_path).record)
+        for name, (r1, _) in table_factories.FIGURES.items():
             values = [value for value in r1 if value is not None]
             cell = line_of(table, name).cells[0]
             assert cell.mean == pytest.approx(np.mean(values))
             assert cell.deviation == pytest.approx(np.std(values, ddof=1))
 
     def test_difference_is_paired_by_seed_and_video(self, tmp_path: Path) -> None:
-        table = table_of(tmp_path, table_made.make(tmp_path).record)
+        table = table_of(tmp_path, table_factories.make(tmp_path).record)
         for column in range(2):
-            ours, base = (table_made.FIGURES[name][column] for name in ("MVCGC (k=5)", "Init."))
+            ours, base = (table_factories.FIGURES[name][column] for name in ("MVCGC (k=5)", "Init."))
             difference = line_of(table, "MVCGC (k=5)").cells[column].difference
             assert difference is not None
             assert difference.mean == pytest.approx(np.subtract(ours, base).mean())
             hits = [
-                [table_made.hits_of(share, seed).astype(np.int8) for seed, share in enumerate(shares)]
+                [table_factories.hits_of(share, seed).astype(np.int8) for seed, share in enumerate(shares)]
                 for shares in (ours, base)
             ]
             interval = bootstrap_intervals([np.subtract(*hits)])[0]
@@ -56,7 +56,7 @@ class TestStatistics:
             assert difference.pairs == 3
 
     def test_difference_takes_the_seeds_that_both_have(self, tmp_path: Path) -> None:
-        table = table_of(tmp_path, table_made.make(tmp_path).record)
+        table = table_of(tmp_path, table_factories.make(tmp_path).record)
         difference = line_of(table, "MVCGC (k=5, union)").cells[0].difference
         assert difference is not None
         assert difference.pairs == 2
@@ -66,7 +66,7 @@ class TestStatistics:
         for name, value in (("Init.", 20.0), ("CMC", 25.0)):
             row = sweep.row(name, 7)
             sweep.complete(row, r1=value, top1=value)
-            table_made.leave_ranks(sweep.folder(row.stages["retrieve/demo"]), value, 0)
+            table_factories.leave_ranks(sweep.folder(row.stages["retrieve/demo"]), value, 0)
         table = table_of(sweep.root, sweep.record)
         cell = line_of(table, "CMC").cells[0]
         assert cell.deviation is None
@@ -97,7 +97,7 @@ class TestStatistics:
         for name in ("Init.", "CMC"):
             row = sweep.row(name, 7)
             sweep.complete(row, r1=20.0, top1=20.0)
-            table_made.leave_ranks(sweep.folder(row.stages["retrieve/demo"]), 20.0, 0)
+            table_factories.leave_ranks(sweep.folder(row.stages["retrieve/demo"]), 20.0, 0)
         path = sweep.folder(sweep.rows[1].stages["retrieve/demo"]).path / "ranks.npz"
         arrays = dict(np.load(path))
         arrays["names"][0] = "other.avi"
@@ -114,7 +114,7 @@ class TestStatistics:
             for name, share in (("Init.", 20.0), ("CMC", 30.0)):
                 row = sweep.row(f"{name}", 7)
                 sweep.complete(row, r1=share, top1=20.0)
-                table_made.leave_ranks(sweep.folder(row.stages["retrieve/demo"]), share, 0)
+                table_factories.leave_ranks(sweep.folder(row.stages["retrieve/demo"]), share, 0)
             if turned:
                 path = sweep.folder(row.stages["retrieve/demo"]).path / "ranks.npz"
                 np.savez(path, **{name: array[::-1] for name, array in np.load(path).items()})
@@ -131,7 +131,7 @@ class TestStatistics:
 
 class TestStates:
     def test_what_waits_stands_as_what_it_waits_for(self, tmp_path: Path) -> None:
-        table = table_of(tmp_path, table_made.make(tmp_path).record)
+        table = table_of(tmp_path, table_factories.make(tmp_path).record)
 
         def states(name: str) -> list[State]:
             return [trial.state for trial in line_of(table, name).cells[0].trials]
@@ -139,7 +139,7 @@ class TestStates:
         assert states("MVCGC (k=5, union)") == [State.FINISHED, State.FAILED, State.FINISHED]
         assert states("CoCLR") == [State.RUNNING]
         assert states("MVCGC (k=5, w/o init)") == [State.INTERRUPTED]
-        assert states(table_made.AWKWARD) == [State.MISSING]
+        assert states(table_factories.AWKWARD) == [State.MISSING]
 
     def test_damaged(self, sweep: FakeSweep) -> None:
         row = sweep.row("Init.", 0, cross=False)
@@ -164,7 +164,7 @@ class TestStates:
         assert np.isnan(mean)
 
     def test_failures_are_told_with_reason_and_rows(self, tmp_path: Path) -> None:
-        table = table_of(tmp_path, table_made.make(tmp_path).record)
+        table = table_of(tmp_path, table_factories.make(tmp_path).record)
         told = [note.text for note in table.notes if "NotFinite" in note.text]
         assert len(told) == 1
         assert "step 29" in told[0]
@@ -191,7 +191,7 @@ class TestBest:
         assert self.two_rows(sweep, seeds=1) == [False, False]
 
     def test_not_while_a_row_runs(self, tmp_path: Path) -> None:
-        table = table_of(tmp_path, table_made.make(tmp_path).record)
+        table = table_of(tmp_path, table_factories.make(tmp_path).record)
         assert not any(cell.best for line in table.lines for cell in line.cells)
 
     def test_rows_without_a_figure_do_not_matter(self, sweep: FakeSweep) -> None:
@@ -201,7 +201,7 @@ class TestBest:
 
 class TestPaper:
     def test_figures_beside_ours_and_literature_below(self, tmp_path: Path) -> None:
-        table = table_of(tmp_path, table_made.make(tmp_path).record)
+        table = table_of(tmp_path, table_factories.make(tmp_path).record)
         assert [cell.paper for cell in line_of(table, "CoCLR").cells] == [53.8, 67.4]
         assert [cell.paper for cell in line_of(table, "CMC").cells] == [None, None]
         cited = [line.name for line in table.lines if line.literature]
@@ -228,7 +228,7 @@ class TestMixtures:
         assert table_of(sweep.root, sweep.record).notes == ()
 
     def test_another_scale(self, tmp_path: Path) -> None:
-        table = table_of(tmp_path, table_made.make(tmp_path).record)
+        table = table_of(tmp_path, table_factories.make(tmp_path).record)
         assert line_of(table, "MVCGC (k=5, union)").marks == ("a",)
         assert table.notes[0].mark == "a"
         assert table.notes[0].text == "cross.lr is 0.003; in other rows it is 0.001."

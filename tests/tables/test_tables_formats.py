@@ -2,29 +2,42 @@
 
 import csv
 import io
+import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-import table_made
+import table_factories
 from fake_sweep import FakeSweep
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mvcgc.plan import Column
-from mvcgc.tables import Table, table_of, text
-from mvcgc.tables.html import html
-from mvcgc.tables.latex import latex
-from mvcgc.tables.markdown import escape, markdown
-from mvcgc.tables.sheet import sheet
+from mvcgc.plan import Column, State
+from mvcgc.tables import Cell, Line, Table, Trial, table_of, text
+from mvcgc.tables.cost import Cost
+from mvcgc.tables.csv_format import to_csv
+from mvcgc.tables.html import to_html
+from mvcgc.tables.latex import to_latex
+from mvcgc.tables.markdown import escape, to_markdown
+
+ANY_NAME = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]))
+
+
+def named(name: str) -> Table:
+    """A table of one row, both called ``name``, of which nothing has run."""
+    line = Line(name, (Cell((Trial(0, State.MISSING, None, ""),)),))
+    columns = (Column("linear/demo", "top1_rgb", name),)
+    nothing = {"baseline": None, "paper_title": None, "notes": (), "finished_ms": None}
+    told = {"command": name, "commit": "", "code": "", "data": ()}
+    return Table("sweep", name, "demo", columns, (line,), seeds=(0,), cost=Cost(0, 0.0), **nothing, **told)
 
 
 @pytest.fixture
 def table(tmp_path: Path) -> Table:
     """The table with every kind of cell."""
-    return table_of(tmp_path, table_made.make(tmp_path).record)
+    return table_of(tmp_path, table_factories.make(tmp_path).record)
 
 
 @pytest.mark.parametrize(
@@ -83,10 +96,10 @@ def test_a_single_seed_has_a_legend_of_its_own(tmp_path: Path) -> None:
 
 
 def test_csv_has_all_digits_and_every_seed(table: Table) -> None:
-    rows = list(csv.DictReader(io.StringIO(sheet(table))))
+    rows = list(csv.DictReader(io.StringIO(to_csv(table))))
     assert len(rows) == len(table.lines) * len(table.columns)
     mvcgc = next(row for row in rows if row["row"] == "MVCGC (k=5)" and row["metric"] == "r1_rgb")
-    assert [float(mvcgc[f"value[{seed}]"]) for seed in range(3)] == table_made.FIGURES["MVCGC (k=5)"][0]
+    assert [float(mvcgc[f"value[{seed}]"]) for seed in range(3)] == table_factories.FIGURES["MVCGC (k=5)"][0]
     assert float(mvcgc["mean"]) == pytest.approx((35.5 + 36.5 + 37.0) / 3, abs=1e-12)
     assert (mvcgc["n"], mvcgc["planned"], mvcgc["paper"]) == ("3", "3", "60.8")
     union = next(row for row in rows if row["row"] == "MVCGC (k=5, union)")
@@ -94,10 +107,10 @@ def test_csv_has_all_digits_and_every_seed(table: Table) -> None:
     assert len(union["fingerprint[1]"]) == 16
     assert union["notes"] == "cross.lr is 0.003; in other rows it is 0.001."
     assert {row["row"] for row in rows if row["source"] == "literature"} >= {"MVCGC (k=10)"}
-    assert table_made.AWKWARD in {row["row"] for row in rows}
+    assert table_factories.AWKWARD in {row["row"] for row in rows}
 
 
-@given(st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"])))
+@given(ANY_NAME)
 def test_markdown_keeps_a_name_in_its_cell(name: str) -> None:
     escaped = escape(name)
     bare = escaped.replace("\\\\", "")
@@ -105,18 +118,19 @@ def test_markdown_keeps_a_name_in_its_cell(name: str) -> None:
 
 
 def test_markdown_rows_have_equally_many_cells(table: Table) -> None:
-    lines = [line.replace("\\|", "") for line in markdown(table).splitlines() if line.startswith("|")]
+    lines = [line.replace("\\|", "") for line in to_markdown(table).splitlines() if line.startswith("|")]
     assert len({line.count("|") for line in lines[: len(table.lines) + 2]}) == 1
 
 
 class _Page(HTMLParser):
-    """Collects the text of the table's row headings, and checks that elements nest."""
+    """Collects the text of the title and of the table's row headings, and checks that elements nest."""
 
     VOID = ("meta", "line", "circle", "!doctype")
 
     def __init__(self) -> None:
         super().__init__()
         self.open: list[str] = []
+        self.title = ""
         self.headings: list[str] = []
         self.in_heading = False
 
@@ -137,14 +151,37 @@ class _Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self.in_heading:
             self.headings[-1] += data
+        if self.open[-1:] == ["h1"]:
+            self.title += data
 
 
 def test_html_nests_and_keeps_names(table: Table) -> None:
     page = _Page()
-    page.feed(html(table))
+    page.feed(to_html(table))
     assert page.open == []
     assert page.headings[: len(table.lines)] == [text.name(line) for line in table.lines]
-    assert "http" not in html(table)
+    assert "http" not in to_html(table)
+
+
+@given(ANY_NAME)
+@example("</h1><b title='&lt;\">")
+def test_html_keeps_any_name(name: str) -> None:
+    page = _Page()
+    page.feed(to_html(named(name)))
+    assert page.open == []
+    assert page.title == name
+    assert page.headings[0] == name
+
+
+@given(ANY_NAME)
+@example(table_factories.AWKWARD)
+def test_latex_escapes_any_name(name: str) -> None:
+    """No sign that LaTeX gives a meaning is left once commands and escaped signs are gone."""
+    end = r"} & 0 of 1 & -- \\"
+    row = next(line for line in to_latex(named(name)).splitlines() if line.endswith(end))
+    printed = row.strip().removeprefix("{").removesuffix(end)
+    left = re.sub(r"\$(\\[a-z]+|-)\$|\\[a-z]+\{\}|\\[&%$#_{}]", "", printed)
+    assert not set(left) & set("\\&%$#_{}~^")
 
 
 def test_latex_compiles(table: Table, tmp_path: Path) -> None:
@@ -154,7 +191,7 @@ def test_latex_compiles(table: Table, tmp_path: Path) -> None:
     source = tmp_path / "document.tex"
     source.write_text(
         "\\documentclass{article}\\usepackage{booktabs,graphicx}\\begin{document}\n"
-        f"{latex(table)}\\end{{document}}\n"
+        f"{to_latex(table)}\\end{{document}}\n"
     )
     command = [pdflatex, "-interaction=nonstopmode", "-halt-on-error", source.name]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)

@@ -13,11 +13,11 @@ from mvcgc.data.demo import DemoConfig
 from mvcgc.data.index.prepare import DatasetConfig, prepare
 from mvcgc.data.loading.batch import Batch
 
-PICTURE = (320, 240)
+FRAME_SIZE = (320, 240)
 """Width and height of the video that a made-up batch is supposed to come from, UCF101's."""
 
 
-SIDE = 256
+RESOLUTION = 256
 """Side in pixels of the demo's pictures here: about as many pixels as UCF101's have."""
 
 
@@ -40,7 +40,7 @@ class Shape:
         return MotionConfig(size=self.size)
 
 
-def made_up(shape: Shape, views: tuple[str, ...], seed: int, device: torch.device) -> Batch:
+def synthetic_batch(shape: Shape, views: tuple[str, ...], seed: int, device: torch.device) -> Batch:
     """Noise in the form of a batch, pinned for a GPU; what augmentation does to it is drawn as ever."""
     generator = torch.Generator().manual_seed(seed)
     sizes = (shape.batch, 2, shape.frames, shape.size, shape.size)
@@ -50,7 +50,7 @@ def made_up(shape: Shape, views: tuple[str, ...], seed: int, device: torch.devic
         else torch.randn(*sizes, VIEW_CHANNELS[view], generator=generator).half()
         for view in views
     }
-    width, height = PICTURE
+    width, height = FRAME_SIZE
     pairs = [
         draw_pair(
             seed,
@@ -77,13 +77,13 @@ def made_up(shape: Shape, views: tuple[str, ...], seed: int, device: torch.devic
     return batch.pin_memory() if device.type == "cuda" else batch
 
 
-def demo(folder: Path, shape: Shape, videos: int, views: tuple[str, ...]) -> Source:
+def demo_source(folder: Path, shape: Shape, videos: int, views: tuple[str, ...]) -> Source:
     """So many training videos of the demo, made in ``folder`` or found there."""
     classes = DemoConfig().classes
     config = DatasetConfig(
         root=str(folder / "videos"),
         demo=DemoConfig(
-            train=max(videos, classes), val=classes, test=classes, size=SIDE, frames=2 * shape.frames
+            train=max(videos, classes), val=classes, test=classes, size=RESOLUTION, frames=2 * shape.frames
         ),
     )
     manifest = prepare(config, folder, min_frames=shape.frames, needs_vectors=True, workers=1)

@@ -1,4 +1,4 @@
-"""A stage that does nothing but finish: ``python -m mvcgc.bench.trivial FOLDER``."""
+"""A stage that does nothing but finish: ``python -m mvcgc.bench.noop_stage FOLDER``."""
 
 import sys
 from pathlib import Path

@@ -1,7 +1,7 @@
-"""Where our time on a clip goes, and what a worker holds: ``python -m mvcgc.bench.profile WHAT CORE``.
+"""Time and memory of our decoding by phase: ``python -m mvcgc.bench.decode_profile WHAT CORE``.
 
-``WHAT`` is ``phases``, ``colour`` or ``memory``; the input is one line with a list of `decoders.Job`, the
-answer another.
+``WHAT`` is ``phases``, ``colour`` or ``memory``; the input is one line with a list of
+`decoders.DecodeTask`, the answer another.
 """
 
 import gc
@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 from mvcgc.bench import measure
-from mvcgc.bench.decoders import FRAMES, SIZE, At, Job, ours
+from mvcgc.bench.decoders import FRAMES, SIZE, ClipPosition, DecodeTask, mvcgc_reader
 from mvcgc.data import augment
 from mvcgc.data.clips import modalities
 from mvcgc.data.clips.item import Item
@@ -85,27 +85,27 @@ class Watch:
         return run
 
 
-def phases(jobs: Sequence[Job]) -> list[dict[str, float]]:
-    """Milliseconds per clip of RGB and motion in each phase, for each job."""
+def phases(tasks: Sequence[DecodeTask]) -> list[dict[str, float]]:
+    """Milliseconds per clip of RGB and motion in each phase, for each task."""
     gc.freeze()  # torch's objects, which no worker has: to go through them once takes as long as a few clips
     found = []
-    for job in jobs:
+    for task in tasks:
         watch = Watch()
         with ExitStack() as stack:
             for phase, owner, name in PHASES:
                 stack.enter_context(patch.object(owner, name, watch.watched(phase, getattr(owner, name))))
-            read, info = ours("rgb", "mv"), VideoInfo.from_dict(job.info)
-            read(At(Path(job.path), info, job.starts[0]))
+            read, info = mvcgc_reader("rgb", "mv"), VideoInfo.from_dict(task.info)
+            read(ClipPosition(Path(task.path), info, task.starts[0]))
             watch.lap("warm up")
             watch.seconds.clear()
-            for start in job.starts:
-                read(At(Path(job.path), info, start))
+            for start in task.starts:
+                read(ClipPosition(Path(task.path), info, start))
             watch.lap("other")
-        found.append({name: 1000 * spent / len(job.starts) for name, spent in watch.seconds.items()})
+        found.append({name: 1000 * spent / len(task.starts) for name, spent in watch.seconds.items()})
     return found
 
 
-def colour(jobs: Sequence[Job]) -> list[dict[str, float]]:
+def colour(tasks: Sequence[DecodeTask]) -> list[dict[str, float]]:
     """Milliseconds per clip from decoded pictures to planes, from there to RGB on each device that is there,
     and, beside them, libswscale's way to RGB.
     """
@@ -113,8 +113,8 @@ def colour(jobs: Sequence[Job]) -> list[dict[str, float]]:
     devices = [torch.device("cpu"), *([torch.device("cuda")] if torch.cuda.is_available() else [])]
     torch.set_num_threads(1)
     found = []
-    for job in jobs:
-        with av.open(job.path, metadata_errors="replace") as container:
+    for task in tasks:
+        with av.open(task.path, metadata_errors="replace") as container:
             frames = [frame for _, frame in zip(range(FRAMES), container.decode(video=0), strict=False)]
         planes = np.empty((3, FRAMES, SIZE, SIZE), np.uint8)
         spent: defaultdict[str, list[float]] = defaultdict(list)
@@ -130,10 +130,10 @@ def colour(jobs: Sequence[Job]) -> list[dict[str, float]]:
             for device in devices:
                 stored = torch.from_numpy(planes)[None].to(device)
                 rgb = torch.empty(stored.shape, device=device)
-                measure.settle(device)
+                measure.synchronize(device)
                 with _timed(spent[f"planes to RGB, {device.type}"]):
                     augment.convert(stored, {"matrix": [0.0]}, rgb)
-                    measure.settle(device)
+                    measure.synchronize(device)
         found.append({way: median(each) for way, each in spent.items()})
     return found
 
@@ -145,15 +145,15 @@ def _timed(spent: list[float]) -> Iterator[None]:
     spent.append(1000 * (time.perf_counter() - started))
 
 
-def memory(jobs: Sequence[Job], clips: int) -> list[dict[str, float]]:
+def memory(tasks: Sequence[DecodeTask], clips: int) -> list[dict[str, float]]:
     """What a loader's worker holds in MB, as it reads ``clips``, for a batch of one clip after the other."""
     form = Format(("rgb", "mv"), ClipConfig(FRAMES, SIZE), MotionConfig(size=SIZE))
     pool, rng, held = Pool(1, form, 1, torch.device("cpu")), random.Random(0), []
-    infos = [VideoInfo.from_dict(job.info) for job in jobs]
+    infos = [VideoInfo.from_dict(task.info) for task in tasks]
     for number in range(1, clips + 1):
-        job, info = jobs[number % len(jobs)], infos[number % len(jobs)]
+        task, info = tasks[number % len(tasks)], infos[number % len(tasks)]
         draw = Draw(rng.randrange(info.frames - FRAMES + 1), Box(0, 0, info.height, info.width))
-        item = Item(Path(job.path), job.path, info, [[draw]], 0, 0, 0, form, mestimate=False)
+        item = Item(Path(task.path), task.path, info, [[draw]], 0, 0, 0, form, mestimate=False)
         read = pool.ask([item]).batch.result()
         assert isinstance(read, Batch), read
         if number % STEP == 0 or number in (1, clips):
@@ -173,13 +173,13 @@ def main(what: str, core: int) -> None:
     """Answer the one question."""
     os.sched_setaffinity(0, {core})
     question = json.loads(sys.stdin.readline())
-    jobs = [Job(**job) for job in question["jobs"]]
-    answers: dict[str, Callable[[list[Job]], list[dict[str, float]]]] = {
+    tasks = [DecodeTask(**task) for task in question["tasks"]]
+    answers: dict[str, Callable[[list[DecodeTask]], list[dict[str, float]]]] = {
         "phases": phases,
         "colour": colour,
         "memory": partial(memory, clips=question.get("clips", 0)),
     }
-    print(json.dumps(answers[what](jobs)))
+    print(json.dumps(answers[what](tasks)))
 
 
 if __name__ == "__main__":

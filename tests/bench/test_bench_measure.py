@@ -68,13 +68,13 @@ def test_without_a_gpu_there_is_no_use_of_it() -> None:
 
 
 def test_a_table_is_aligned() -> None:
-    assert measure.table(["stage", "n"], [["init", 0.12345], ["cross", 1234.5], ["x", 7]]) == (
+    assert measure.markdown_table(["stage", "n"], [["init", 0.12345], ["cross", 1234.5], ["x", 7]]) == (
         "| stage | n     |\n| ----- | ----- |\n| init  | 0.123 |\n| cross | 1234  |\n| x     | 7     |"
     )
 
 
 def test_a_report_tells_the_same_printed_and_kept(tmp_path: Path) -> None:
-    report = measure.Report("nothing", "Nothing", measure.machine(), {"ratio": 1.5}, ["None."])
+    report = measure.BenchReport("nothing", "Nothing", measure.environment(), {"ratio": 1.5}, ["None."])
     report.write(tmp_path)
     kept = json.loads((tmp_path / "nothing.json").read_text())
     assert kept == json.loads(report.json())

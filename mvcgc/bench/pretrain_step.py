@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 from mvcgc import dist
-from mvcgc.bench.clips import Shape
+from mvcgc.bench.workload import Shape
 from mvcgc.data.clips.modalities import VIEW_CHANNELS
 from mvcgc.data.loading.batch import Batch
 from mvcgc.dist import Dist
@@ -66,7 +66,7 @@ class Setting:
         return model
 
 
-class OurStep:
+class PretrainStep:
     """Takes steps of a stage, on this rank, by the loop's own function."""
 
     def __init__(self, setting: Setting, place: Dist) -> None:

@@ -5,10 +5,10 @@ import torch
 from torch import nn
 
 from mvcgc import dist
-from mvcgc.bench import clips
-from mvcgc.bench.clips import Shape
-from mvcgc.bench.plain import PlainStep
-from mvcgc.bench.step import STAGES, OurStep, Setting
+from mvcgc.bench import workload
+from mvcgc.bench.baseline_step import BaselineStep
+from mvcgc.bench.pretrain_step import STAGES, PretrainStep, Setting
+from mvcgc.bench.workload import Shape
 from mvcgc.models import Arch
 from mvcgc.models.layers import Conv, MaxPool
 
@@ -19,10 +19,10 @@ SHAPE = Shape(frames=8, size=48, batch=6)
 @pytest.mark.parametrize("stage", STAGES)
 def test_losses_agree_step_for_step(stage: str) -> None:
     setting = Setting(stage, Arch.r2plus1d_4, SHAPE)
-    batches = [clips.made_up(SHAPE, setting.views, seed, CPU) for seed in range(3)]
-    plain = PlainStep(setting.model(), setting.method, setting.optim, CPU)
+    batches = [workload.synthetic_batch(SHAPE, setting.views, seed, CPU) for seed in range(3)]
+    plain = BaselineStep(setting.model(), setting.method, setting.optim, CPU)
     theirs = [plain.take(batch) for batch in batches]
-    ours = OurStep(setting, dist.Dist(0, 1, 0, CPU)).losses(batches)
+    ours = PretrainStep(setting, dist.Dist(0, 1, 0, CPU)).losses(batches)
     assert ours[0] == pytest.approx(theirs[0], rel=1e-4)
     assert ours[1:] == pytest.approx(theirs[1:], rel=1e-2)  # after Adam has blown rounding up
     assert abs(ours[0] - ours[1]) > 1e-3, "the batches must differ for this to mean anything"
@@ -31,7 +31,7 @@ def test_losses_agree_step_for_step(stage: str) -> None:
 def test_its_layers_are_torchs_own() -> None:
     setting = Setting("init/mv", Arch.s3d, SHAPE)
     model = setting.model()
-    peer = PlainStep(model, setting.method, setting.optim, CPU)
+    peer = BaselineStep(model, setting.method, setting.optim, CPU)
     layers = [
         module for part in vars(peer).values() if isinstance(part, nn.Module) for module in part.modules()
     ]

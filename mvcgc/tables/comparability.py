@@ -14,7 +14,7 @@ _FIXED = ("clip", "augment", "backbone", "init", "cross", "downstream")
 _FIXED_OF_METHOD = ("tau", "queue", "momentum", "dim")
 
 
-def mixtures(
+def comparability_notes(
     record: SweepRecord, rows: Mapping[str, Sequence[RowRecord]], machines: Mapping[str, str]
 ) -> tuple[dict[str, tuple[str, ...]], list[Note]]:
     """Footnotes for rows that were not computed as most others were, and their marks by the rows' names.

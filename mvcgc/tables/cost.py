@@ -15,7 +15,7 @@ _TAIL = 1 << 16
 
 
 @dataclass(frozen=True)
-class Spent:
+class Cost:
     """``stages`` have finished; all their attempts together took ``rank_hours``.
 
     A rank is a process of a stage: a GPU with its cores, or cores alone.
@@ -25,14 +25,14 @@ class Spent:
     rank_hours: float
 
 
-def spent(finished: Iterable[StageFolder]) -> Spent:
+def cost_of(finished: Iterable[StageFolder]) -> Cost:
     """What these stages have taken; an attempt lasts from its journal's first record to its last."""
     stages, milliseconds = 0, 0
     for folder in finished:
         stages += 1
         lasted = sum(_span_ms(path_of(folder.journal, number)) for number in attempts(folder.journal))
         milliseconds += lasted * _ranks(folder.provenance)
-    return Spent(stages, milliseconds / 3.6e6)
+    return Cost(stages, milliseconds / 3.6e6)
 
 
 def _span_ms(journal: Path) -> int:

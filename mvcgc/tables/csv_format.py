@@ -12,7 +12,7 @@ _STATISTICS = ["n", "planned", "mean", "deviation", "difference", "low", "high",
 _ORIGIN = ["notes", "finished", "commit", "code", "data", "command"]
 
 
-def sheet(table: Table) -> str:
+def to_csv(table: Table) -> str:
     """CSV with a header; what is not known is empty. Figures have all their digits.
 
     ``source`` is "ours" or "literature"; ``value[s]``, ``state[s]`` and ``fingerprint[s]`` belong to seed s;

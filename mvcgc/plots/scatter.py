@@ -12,8 +12,8 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from mvcgc.metrics import mean_std
 from mvcgc.plan import PlotSpec
 from mvcgc.plots.annotate import write_labels
-from mvcgc.plots.source import Source, column_index, is_key, number_at, sentences, value_at
 from mvcgc.plots.style import COLOURS, MARKERS, SOFT, new_figure
+from mvcgc.plots.sweep_data import SweepData, column_index, is_key, number_at, sentences, value_at
 from mvcgc.tables import Cell
 
 KEYS = {
@@ -51,32 +51,32 @@ class Mark:
         return self.cell.deviation or 0.0
 
 
-def draw(source: Source, spec: PlotSpec) -> Figure | None:
+def draw(data: SweepData, spec: PlotSpec) -> Figure | None:
     """A panel per column; None if no row is finished."""
-    panels = [column_index(source.table.columns, key) for key in spec.y]
-    marks = {column: _marks(source, spec, column) for column in panels}
+    panels = [column_index(data.table.columns, key) for key in spec.y]
+    marks = {column: _marks(data, spec, column) for column in panels}
     if not any(marks.values()):
         return None
     labels = is_key(spec.x)
-    needed = panels if labels else [*panels, column_index(source.table.columns, spec.x)]
+    needed = panels if labels else [*panels, column_index(data.table.columns, spec.x)]
     papers = labels and any(m.cell.paper is not None for found in marks.values() for m in found)
     caption = sentences(
-        source.about(),
+        data.about(),
         "Mean, one sample standard deviation, and each seed as a small dot"
-        if len(source.table.seeds) > 1
+        if len(data.table.seeds) > 1
         else "",
-        f"Grey: {source.table.paper_title}, on its own data and scale" if papers else "",
-        source.left_out(spec, needed),
+        f"Grey: {data.table.paper_title}, on its own data and scale" if papers else "",
+        data.left_out(spec, needed),
     )
     # Names of points need the width; panels without stand side by side.
     shape = (1, len(panels)) if labels else (len(panels), 1)
-    figure = new_figure(3.1 * shape[0] + 1.1, source.title(spec), caption)
+    figure = new_figure(3.1 * shape[0] + 1.1, data.title(spec), caption)
     scale = _Scale.of([mark.x for found in marks.values() for mark in found])
     names = list(dict.fromkeys(mark.series for found in marks.values() for mark in found))
     all_axes = figure.subplots(*shape, squeeze=False).ravel()
     for axes, column in zip(all_axes, panels, strict=True):
-        axes.set_ylabel(source.table.columns[column].label)
-        _set_x(axes, source, spec, scale)
+        axes.set_ylabel(data.table.columns[column].label)
+        _set_x(axes, data, spec, scale)
         if papers:
             _paper(axes, marks[column])
         for index, name in enumerate(names):
@@ -114,10 +114,10 @@ class _Scale:
         return x * (high / low) ** share if self.is_log else x + (high - low or abs(high) or 1.0) * share
 
 
-def _set_x(axes: Axes, source: Source, spec: PlotSpec, scale: _Scale) -> None:
+def _set_x(axes: Axes, data: SweepData, spec: PlotSpec, scale: _Scale) -> None:
     axes.set_xscale("log" if scale.is_log else "linear")
     if not is_key(spec.x):
-        axes.set_xlabel(source.table.columns[column_index(source.table.columns, spec.x)].label)
+        axes.set_xlabel(data.table.columns[column_index(data.table.columns, spec.x)].label)
         return
     axes.set_xlabel(KEYS.get(spec.x, spec.x))
     axes.xaxis.set_major_locator(FixedLocator(scale.numbers))
@@ -125,20 +125,20 @@ def _set_x(axes: Axes, source: Source, spec: PlotSpec, scale: _Scale) -> None:
     axes.xaxis.set_major_formatter("{x:g}")
 
 
-def _marks(source: Source, spec: PlotSpec, column: int) -> list[Mark]:
+def _marks(data: SweepData, spec: PlotSpec, column: int) -> list[Mark]:
     marks = []
-    rows = source.rows(spec)
-    for line in source.lines(spec):
-        config = source.record.config(rows[line.name][0])
-        x = number_at(config, spec.x) if is_key(spec.x) else _other(source, line.cells, spec.x)
+    rows = data.rows(spec)
+    for line in data.lines(spec):
+        config = data.record.config(rows[line.name][0])
+        x = number_at(config, spec.x) if is_key(spec.x) else _other(data, line.cells, spec.x)
         if x is not None and line.cells[column].values:
             series = f"{_named(spec.series)} {value_at(config, spec.series)}" if spec.series else ""
             marks.append(Mark(line.name, x, line.cells[column], series))
     return marks
 
 
-def _other(source: Source, cells: Sequence[Cell], key: str) -> float | None:
-    return cells[column_index(source.table.columns, key)].mean
+def _other(data: SweepData, cells: Sequence[Cell], key: str) -> float | None:
+    return cells[column_index(data.table.columns, key)].mean
 
 
 def _named(key: str) -> str:

@@ -2,9 +2,9 @@
 
 import pytest
 
+from mvcgc.bench.pretrain_step import Setting
 from mvcgc.bench.scale import PAPER, step_flops
-from mvcgc.bench.scaling import Network, Step, fit
-from mvcgc.bench.step import Setting
+from mvcgc.bench.scaling_model import Network, Step, fit
 from mvcgc.models import Arch
 
 NETWORK = Network(latency_s=1e-3, bandwidth=1e6)

@@ -24,7 +24,7 @@ class Finished:
 
 
 @dataclass(frozen=True)
-class Source:
+class SweepData:
     """A sweep under ``root`` and its table as it stands."""
 
     root: Path

@@ -1,6 +1,6 @@
 """Hydra's own submitit launcher on jobs that do nothing.
 
-``python -m mvcgc.bench.stock -m hydra/launcher=submitit_slurm +job=0,1,2`` prints a line of JSON: see
+``python -m mvcgc.bench.launch_hydra -m hydra/launcher=submitit_slurm +job=0,1,2`` prints a line of JSON: see
 `mvcgc.bench.launch.Timing`.
 """
 

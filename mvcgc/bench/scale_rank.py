@@ -1,4 +1,4 @@
-"""One rank of `mvcgc bench scale`: ``python -m mvcgc.bench.rank DEVICE ARCH FRAMES SIZE BATCH``.
+"""One rank of `mvcgc bench scale`: ``python -m mvcgc.bench.scale_rank DEVICE ARCH FRAMES SIZE BATCH``.
 
 Ranks find each other as those of a stage do. Rank 0 prints a line of JSON: see `mvcgc.bench.scale.Ranks`.
 """
@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from statistics import median
 from typing import Any
 from unittest.mock import patch
 
@@ -19,9 +20,9 @@ from torch.futures import Future
 from torch.nn.parallel import DistributedDataParallel
 
 from mvcgc import dist
-from mvcgc.bench import clips, measure
-from mvcgc.bench.clips import Shape
-from mvcgc.bench.step import OurStep, Setting
+from mvcgc.bench import measure, workload
+from mvcgc.bench.pretrain_step import PretrainStep, Setting
+from mvcgc.bench.workload import Shape
 from mvcgc.models import Arch
 from mvcgc.phases import observed
 
@@ -76,10 +77,10 @@ def main(device: str, arch: str, frames: int, size: int, batch: int) -> None:
     place = dist.setup(dist.Device(device))
     setting = Setting("cross", Arch(arch), Shape(frames, size, batch))
     batches = [
-        clips.made_up(setting.shape, setting.views, seed * place.world + place.rank, place.device)
+        workload.synthetic_batch(setting.shape, setting.views, seed * place.world + place.rank, place.device)
         for seed in range(2)
     ]
-    ours = OurStep(setting, place)
+    ours = PretrainStep(setting, place)
     ours.take(batches[0])  # warms up
     dist.barrier()
 
@@ -114,7 +115,7 @@ def _sum_s(numbers: int, device: torch.device) -> float:
     for _ in range(REPEATS + 1):
         dist.barrier()
         found.append(measure.timed(lambda: td.all_reduce(tensor), device).wall)
-    return measure.middle(found[1:])
+    return median(found[1:])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Our launcher on trivial stages: ``python -m mvcgc.bench.ours FOLDER STAGES PARTITION``.
+"""Our launcher on trivial stages: ``python -m mvcgc.bench.launch_mvcgc FOLDER STAGES PARTITION``.
 
 The stages build on nothing. Prints a line of JSON: see `mvcgc.bench.launch.Timing`.
 """
@@ -62,7 +62,7 @@ def main(root: Path, stages: int, partition: str) -> None:
         return taken
 
     with patch.object(Submitter, "submit", timed):
-        report = execute.execute(graph_of(stages), root, settings, module="mvcgc.bench.trivial")
+        report = execute.execute(graph_of(stages), root, settings, module="mvcgc.bench.noop_stage")
     assert len(report.ran) == stages, report
     told = {"started_at": started_at, "submitting_s": submitting_s, "submitted_at": submitted_at}
     print(json.dumps({**told, "ended_at": time.time()}))

@@ -23,7 +23,7 @@ from mvcgc.models.layers import Conv, MaxPool
 from mvcgc.train import OptimConfig
 
 
-class PlainStep:
+class BaselineStep:
     """Takes steps on one process; ``model`` stays as it is."""
 
     def __init__(

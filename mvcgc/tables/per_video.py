@@ -29,7 +29,7 @@ def is_share_of_videos(metric: str) -> bool:
     return _METRIC.fullmatch(metric) is not None
 
 
-def outcomes(folder: StageFolder, metric: str) -> Outcomes | None:
+def load_outcomes(folder: StageFolder, metric: str) -> Outcomes | None:
     """Those behind a finished stage's metric, as ``r1_rgb``; None if its folder does not hold them."""
     match = _METRIC.fullmatch(metric)
     assert match is not None, f"{metric} is no share of videos"

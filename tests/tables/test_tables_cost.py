@@ -8,7 +8,7 @@ from fake_sweep import FakeSweep
 
 from mvcgc.runs.folder import StageFolder
 from mvcgc.tables import table_of
-from mvcgc.tables.spent import Spent, spent
+from mvcgc.tables.cost import Cost, cost_of
 
 HOUR = 3_600_000
 
@@ -31,18 +31,18 @@ def test_all_attempts_of_all_ranks_count(folder: StageFolder) -> None:
     folder.provenance.write_text(
         json.dumps({"attempts": [{"ranks": ["a"]}, {"ranks": ["a", "b", "c", "d"]}]})
     )
-    assert spent([folder]) == Spent(1, 12.0)
+    assert cost_of([folder]) == Cost(1, 12.0)
 
 
 def test_only_the_ends_of_a_long_journal_are_read(folder: StageFolder) -> None:
     write(folder, 1, *range(0, 10_000_000, 100))
-    assert spent([folder]).rank_hours == pytest.approx(9_999_900 / HOUR)
+    assert cost_of([folder]).rank_hours == pytest.approx(9_999_900 / HOUR)
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"ts_ms": 5}', "[1]\n", '{"ts_ms": null}\n'])
 def test_a_journal_without_two_records_took_no_time(folder: StageFolder, text: str) -> None:
     (folder.journal / "1.jsonl").write_text(text)
-    assert spent([folder]) == Spent(1, 0.0)
+    assert cost_of([folder]) == Cost(1, 0.0)
 
 
 def test_unfinished_stages_do_not_count(tmp_path: Path) -> None:
@@ -51,4 +51,4 @@ def test_unfinished_stages_do_not_count(tmp_path: Path) -> None:
     sweep.row("Init.", 0)
     sweep.finish(row.stages["cross"])
     sweep.write()
-    assert table_of(tmp_path, sweep.record).spent.stages == 1
+    assert table_of(tmp_path, sweep.record).cost.stages == 1
