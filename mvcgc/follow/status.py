@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mvcgc.journal import Status
+from mvcgc.launch.display import describe, duration
 from mvcgc.launch.slurm import queue
 from mvcgc.launch.slurm.queue import Job, JobState
-from mvcgc.launch.views import describe, duration
 from mvcgc.lock import Owner
 from mvcgc.plan import StageState, State, SweepRecord, stage_state
 

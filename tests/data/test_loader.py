@@ -25,7 +25,7 @@ from mvcgc.data.sampler import EpochSampler, WindowSampler
 from mvcgc.data.sampling import AugmentConfig, ClipConfig, MotionConfig
 from mvcgc.errors import UserError
 from mvcgc.journal import Status
-from mvcgc.launch.slurm.epilogue import Ending, Next, decide
+from mvcgc.launch.slurm.requeue_policy import Ending, Next, decide
 
 CPU = torch.device("cpu")
 

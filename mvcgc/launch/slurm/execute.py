@@ -15,16 +15,16 @@ from pathlib import Path
 
 from mvcgc.identity import Done, StageFolder
 from mvcgc.journal import Status, Tail
+from mvcgc.launch.display import Display, failed_line, finished_line, make_display
 from mvcgc.launch.report import Failure, Report
 from mvcgc.launch.slurm import queue
+from mvcgc.launch.slurm.batch_script import RANK
 from mvcgc.launch.slurm.config import SlurmConfig
-from mvcgc.launch.slurm.followed import Followed, job_id
-from mvcgc.launch.slurm.liveness import Seen
-from mvcgc.launch.slurm.request import RANK
-from mvcgc.launch.slurm.submit import AT_ONCE, ComeBackLater, Order, Submitter
+from mvcgc.launch.slurm.liveness import EndTracker
+from mvcgc.launch.slurm.submit import AT_ONCE, ComeBackLater, Submission, Submitter
+from mvcgc.launch.slurm.tracked_job import TrackedJob, job_id
 from mvcgc.launch.stop import StopRequests
-from mvcgc.launch.todo import sort
-from mvcgc.launch.views import View, failed_line, finished_line, make_view
+from mvcgc.launch.worklist import make_worklist
 from mvcgc.plan import Graph, Stage, judge, ongoing
 from mvcgc.stages.state import valid_done
 
@@ -46,7 +46,7 @@ def execute(
     purpose: str = "",
     code: Path | None = None,
     module: str = RANK,
-    view: View | None = None,
+    display: Display | None = None,
 ) -> Report:
     """Submit every stage of ``graph`` that is needed and follow the jobs; say what came of it.
 
@@ -58,13 +58,13 @@ def execute(
     queue.cluster_name()
     root = root.absolute()
     verdicts = judge(graph, root)
-    with StopRequests() as stop, view or make_view(graph) as shown:
+    with StopRequests() as stop, display or make_display(graph) as shown:
         submitter = Submitter(root, settings, code, module)
         executor = _Executor(graph, root, purpose, submitter, settings, shown, stop)
-        todo = sort(graph, verdicts, root, shown.say)
-        executor.report.done = todo.done
+        worklist = make_worklist(graph, verdicts, root, shown.say)
+        executor.report.done = worklist.done
         # What others run is found by its lock, like everything else.
-        unfinished = todo.pending.keys() | todo.attached.keys()
+        unfinished = worklist.pending.keys() | worklist.attached.keys()
         executor.pending = {key: stage for key, stage in graph.stages.items() if key in unfinished}
         executor.run()
     return executor.report
@@ -77,12 +77,12 @@ class _Executor:
     purpose: str
     submitter: Submitter
     settings: SlurmConfig
-    view: View
+    display: Display
     stop: StopRequests
     report: Report = field(default_factory=Report)
     pending: dict[str, Stage] = field(default_factory=dict)
-    followed: dict[str, Followed] = field(default_factory=dict)
-    seen: Seen = field(default_factory=Seen)
+    tracked: dict[str, TrackedJob] = field(default_factory=dict)
+    ends: EndTracker = field(default_factory=EndTracker)
     cut_off: Counter[str] = field(default_factory=Counter)
     later_at: float = 0.0
     read_at: float = 0.0
@@ -90,8 +90,8 @@ class _Executor:
 
     def run(self) -> None:
         """Until nothing is left to do, or to be waited for."""
-        while self.pending or self.followed:
-            self.view.overall(len(self.report.done))
+        while self.pending or self.tracked:
+            self.display.overall(len(self.report.done))
             if self.stop.count or (self.pending and self._cancelled):
                 self.report.stopped_by = self.stop.first or signal.SIGTERM
                 self._leave()
@@ -101,12 +101,12 @@ class _Executor:
                 self._leave()
                 return
             self._look()
-            if self.pending or self.followed:
+            if self.pending or self.tracked:
                 time.sleep(LOOK_EVERY_S)
-        self.view.overall(len(self.report.done))
+        self.display.overall(len(self.report.done))
         if self.report.failed:
             failed, blocked = len(self.report.failed), len(self.report.blocked)
-            self.view.say(
+            self.display.say(
                 f"{failed} failed, {blocked} blocked by that: the same command runs just these again"
             )
 
@@ -120,7 +120,7 @@ class _Executor:
     def _more_to_submit(self) -> bool:
         """Whether anything that is pending may come to have a job without waiting for the end of a stage."""
         return any(
-            all(parent.id not in self.followed or self.followed[parent.id].settles for parent in parents)
+            all(parent.id not in self.tracked or self.tracked[parent.id].settles for parent in parents)
             for parents in (stage.parents.values() for stage in self.pending.values())
         )
 
@@ -140,9 +140,9 @@ class _Executor:
     def _is_ready(self, stage: Stage) -> bool:
         """Whether a stage may be submitted: what it builds on is finished, or has a job to wait for."""
         parents = [parent.id for parent in stage.parents.values() if parent.id not in self.report.done]
-        return all(parent in self.followed and self.followed[parent].job for parent in parents)
+        return all(parent in self.tracked and self.tracked[parent].job for parent in parents)
 
-    def _take(self, stage: Stage) -> Order | None:
+    def _take(self, stage: Stage) -> Submission | None:
         """Lock a stage that is to be submitted; None if it is finished or another has it."""
         folder = stage.folder(self.root)
         before = folder.owner
@@ -154,21 +154,21 @@ class _Executor:
             del self.pending[stage.id]
             self._finish(stage, f"{stage.name} done, run elsewhere")
             return None
-        parents = [self.followed[p.id] for p in stage.parents.values() if p.id in self.followed]
+        parents = [self.tracked[p.id] for p in stage.parents.values() if p.id in self.tracked]
         after = list(dict.fromkeys(parent.job for parent in parents))
-        return Order(stage, after, may_exist=before is not None)
+        return Submission(stage, after, may_exist=before is not None)
 
-    def _submit(self, orders: Sequence[Order]) -> None:
+    def _submit(self, orders: Sequence[Submission]) -> None:
         for order, job in zip(orders, self.submitter.submit(orders), strict=True):
             if isinstance(job, ComeBackLater):
-                self.view.say(f"the queue is full: {job}")
+                self.display.say(f"the queue is full: {job}")
                 self.later_at = time.monotonic() + LATER_S
                 continue
             stage, folder = order.stage, order.stage.folder(self.root)
             del self.pending[stage.id]
-            self.followed[stage.id] = Followed(stage, folder, Tail(folder.journal), job, ours=True)
+            self.tracked[stage.id] = TrackedJob(stage, folder, Tail(folder.journal), job, ours=True)
             waits = f", after {', '.join(order.after)}" if order.after else ""
-            self.view.say(f"{stage.name} submitted as job {job}{waits}")
+            self.display.say(f"{stage.name} submitted as job {job}{waits}")
 
     def _attach(self, stage: Stage, folder: StageFolder) -> None:
         owner = folder.owner
@@ -176,8 +176,8 @@ class _Executor:
             return
         del self.pending[stage.id]
         tail = Tail(folder.journal)
-        self.followed[stage.id] = Followed(stage, folder, tail, job_id(owner), ours=False, owner=owner)
-        self.view.say(f"{stage.name} is awaited: run by {owner.describe()}")
+        self.tracked[stage.id] = TrackedJob(stage, folder, tail, job_id(owner), ours=False, owner=owner)
+        self.display.say(f"{stage.name} is awaited: run by {owner.describe()}")
 
     def _look(self) -> None:
         now = time.monotonic()
@@ -188,101 +188,103 @@ class _Executor:
         if now - self.asked_at >= ASK_EVERY_S:
             self.asked_at = now
             with suppress(queue.QueueUnavailable):  # its controller restarts, perhaps: ask again later
-                jobs = queue.jobs([followed.job for followed in self.followed.values() if followed.job])
-        for followed in list(self.followed.values()):
-            if followed.stage.id in self.followed:  # a failure takes those that build on it along
-                self._look_at(followed, jobs)
+                jobs = queue.jobs([tracked.job for tracked in self.tracked.values() if tracked.job])
+        for tracked in list(self.tracked.values()):
+            if tracked.stage.id in self.tracked:  # a failure takes those that build on it along
+                self._look_at(tracked, jobs)
 
-    def _look_at(self, followed: Followed, jobs: dict[str, queue.Job] | None) -> None:
-        progress = followed.tail.poll()
-        done = valid_done(followed.folder) if followed.folder.done.exists() else None
+    def _look_at(self, tracked: TrackedJob, jobs: dict[str, queue.Job] | None) -> None:
+        progress = tracked.tail.poll()
+        done = valid_done(tracked.folder) if tracked.folder.done.exists() else None
         if done is not None:
-            self._done(followed, done)
+            self._done(tracked, done)
             return
         if progress.status is Status.RUNNING:
-            self.view.running(followed.stage, progress, elsewhere=not followed.ours)
-        if not followed.job:
-            if followed.owner_is_gone():
-                self._ended(followed, "given up by who ran it")
+            self.display.running(tracked.stage, progress, elsewhere=not tracked.ours)
+        if not tracked.job:
+            if tracked.owner_is_gone():
+                self._ended(tracked, "given up by who ran it")
         elif jobs is not None:
-            job = jobs.get(followed.job)
+            job = jobs.get(tracked.job)
             if job is not None:
-                self._tell(followed, job)
-            if followed.job_is_over(job, self.seen):
-                how = f"job {followed.job} " + (f"ended as {job.raw}" if job else "is gone")
-                self._ended(followed, how, job is not None and job.state in CUT_OFF)
+                self._tell(tracked, job)
+            if tracked.job_is_over(job, self.ends):
+                how = f"job {tracked.job} " + (f"ended as {job.raw}" if job else "is gone")
+                self._ended(tracked, how, job is not None and job.state in CUT_OFF)
 
-    def _tell(self, followed: Followed, job: queue.Job) -> None:
+    def _tell(self, tracked: TrackedJob, job: queue.Job) -> None:
         """Say what is new, and do not let a job that was put back wait for nothing."""
-        if followed.may_start_again(job):
+        if tracked.may_start_again(job):
             with suppress(queue.QueueUnavailable):  # it starts by itself in two minutes
                 queue.start_now(job.id)
-        news = followed.news(job)
+        news = tracked.news(job)
         if news:
-            self.view.say(f"{followed.stage.name}: {news}")
+            self.display.say(f"{tracked.stage.name}: {news}")
 
-    def _ended(self, followed: Followed, how: str, cut_off: bool = False) -> None:
+    def _ended(self, tracked: TrackedJob, how: str, cut_off: bool = False) -> None:
         """Its job, or who ran it, is gone; in most cases without a result."""
-        done = valid_done(followed.folder)
+        done = valid_done(tracked.folder)
         if done is not None:
-            self._done(followed, done)
+            self._done(tracked, done)
             return
-        self._drop(followed)
-        stage, attempt = followed.stage, followed.tail.progress.attempt
-        log = followed.folder.log(attempt, 0) if attempt else None
+        self._drop(tracked)
+        stage, attempt = tracked.stage, tracked.tail.progress.attempt
+        log = tracked.folder.log(attempt, 0) if attempt else None
         self.cut_off[stage.id] += cut_off
         # Its job was cancelled with that of a parent which is taken up again.
         orphaned = any(parent.id not in self.report.done for parent in stage.parents.values())
-        if followed.failed and not cut_off:
-            self._fail(stage, Failure(followed.tail.progress.reason, log))
+        if tracked.failed and not cut_off:
+            self._fail(stage, Failure(tracked.tail.progress.reason, log))
         elif (
-            not followed.ours or orphaned or (cut_off and self.cut_off[stage.id] <= self.settings.max_retries)
+            not tracked.ours or orphaned or (cut_off and self.cut_off[stage.id] <= self.settings.max_retries)
         ):
-            self.view.say(f"{stage.name}: {how}")
+            self.display.say(f"{stage.name}: {how}")
             self.pending[stage.id] = stage
         else:
             self._fail(stage, Failure(how, log))
 
-    def _done(self, followed: Followed, done: Done) -> None:
-        stage, begin_ms = followed.stage, followed.tail.progress.begin_ms
-        self._drop(followed)
-        if followed.ours:
+    def _done(self, tracked: TrackedJob, done: Done) -> None:
+        stage, begin_ms = tracked.stage, tracked.tail.progress.begin_ms
+        self._drop(tracked)
+        if tracked.ours:
             self.report.ran.add(stage.id)
             self._finish(stage, finished_line(stage, done, (done.finished_ms - begin_ms) / 1000))
         else:
             self._finish(stage, f"{stage.name} done, run elsewhere")
 
-    def _drop(self, followed: Followed) -> None:
-        del self.followed[followed.stage.id]
-        self.view.over(followed.stage)
+    def _drop(self, tracked: TrackedJob) -> None:
+        del self.tracked[tracked.stage.id]
+        self.display.over(tracked.stage)
 
     def _finish(self, stage: Stage, line: str) -> None:
         self.report.done.add(stage.id)
-        self.view.overall(len(self.report.done))
-        self.view.say(line)
+        self.display.overall(len(self.report.done))
+        self.display.say(line)
 
     def _fail(self, stage: Stage, failure: Failure) -> None:
         """Mark what builds on it; SLURM itself cancels their jobs."""
         self.report.failed[stage.id] = failure
-        self.view.say(failed_line(stage, failure))
+        self.display.say(failed_line(stage, failure))
         affected = [stage]
         while affected:
             for child in self.graph.children[affected.pop().id]:
-                followed = self.followed.get(child.id)
-                if followed is not None:
-                    self._drop(followed)
+                tracked = self.tracked.get(child.id)
+                if tracked is not None:
+                    self._drop(tracked)
                 elif self.pending.pop(child.id, None) is None:
                     continue
                 self.report.blocked[child.id] = stage.id
-                self.view.say(f"{child.name} cannot run: {stage.name} failed")
+                self.display.say(f"{child.name} cannot run: {stage.name} failed")
                 affected.append(child)
 
     def _leave(self) -> None:
         """Say what goes on without this process."""
-        self.report.left = {key: followed.job for key, followed in self.followed.items()}
-        ours = sum(followed.ours for followed in self.followed.values())
-        others = len(self.followed) - ours
-        self.view.say(f"{ours} jobs go on by themselves, {others} stages are run by others")
+        self.report.left = {key: tracked.job for key, tracked in self.tracked.items()}
+        ours = sum(tracked.ours for tracked in self.tracked.values())
+        others = len(self.tracked) - ours
+        self.display.say(f"{ours} jobs go on by themselves, {others} stages are run by others")
         if self.pending:
             names = ", ".join(stage.name for stage in self.pending.values())
-            self.view.say(f"not submitted: {names}; the same command does it once what they wait for is done")
+            self.display.say(
+                f"not submitted: {names}; the same command does it once what they wait for is done"
+            )

@@ -15,9 +15,9 @@ from submitit.helpers import clean_env
 from mvcgc.errors import UserError
 from mvcgc.identity import StageFolder
 from mvcgc.launch.slurm import queue
+from mvcgc.launch.slurm.batch_script import BatchScript, batch_script, job_name
 from mvcgc.launch.slurm.config import SlurmConfig
 from mvcgc.launch.slurm.liveness import job_of
-from mvcgc.launch.slurm.request import Request, job_name, request
 from mvcgc.plan import Stage
 from mvcgc.stages import provenance
 
@@ -40,7 +40,7 @@ class ComeBackLater(Exception):
 
 
 @dataclass(frozen=True)
-class Order:
+class Submission:
     """A stage whose job is wanted, to run after the jobs ``after``.
 
     ``may_exist`` where who held the lock before died, perhaps with the job submitted and the lock not yet
@@ -55,7 +55,7 @@ class Order:
 class _Executor(submitit.SlurmExecutor):
     """Submitit's way to sbatch, for a batch script that is there already."""
 
-    def __init__(self, wanted: Request) -> None:
+    def __init__(self, wanted: BatchScript) -> None:
         super().__init__(wanted.folder)
         self._wanted = wanted
 
@@ -65,7 +65,7 @@ class _Executor(submitit.SlurmExecutor):
         return str(self._submit_command("").job_id)
 
     def _make_submission_file_text(self, command: str, uid: str) -> str:  # noqa: ARG002 - submitit's form
-        return self._wanted.script
+        return self._wanted.text
 
 
 @contextmanager
@@ -92,7 +92,7 @@ class Submitter:
     module: str
     _provenance: dict[str, Any] = field(default_factory=provenance.submission)
 
-    def submit(self, orders: Sequence[Order]) -> list[str | ComeBackLater]:
+    def submit(self, orders: Sequence[Submission]) -> list[str | ComeBackLater]:
         """Bring about the stages' jobs side by side: their ids, or why SLURM does not take them now.
 
         The caller holds the stages' locks; the jobs have them then. What got no job is unlocked.
@@ -102,7 +102,7 @@ class Submitter:
         with _outside_of_jobs(), ThreadPoolExecutor(AT_ONCE) as pool:
             return list(pool.map(self._submit, orders))
 
-    def _submit(self, order: Order) -> str | ComeBackLater:
+    def _submit(self, order: Submission) -> str | ComeBackLater:
         folder = order.stage.folder(self.root)
         try:
             existing = self._existing(order.stage) if order.may_exist else None
@@ -123,7 +123,7 @@ class Submitter:
         stage.config(self.root).write(folder)
         provenance.record_submission(folder, self._provenance)
         try:
-            wanted = request(stage, self.settings, self.root, after, code=self.code, module=self.module)
+            wanted = batch_script(stage, self.settings, self.root, after, code=self.code, module=self.module)
             return _Executor(wanted).submit_script()
         except (FailedJobError, FailedSubmissionError) as error:
             said = " ".join(line for line in str(error).splitlines() if "sbatch: error" in line) or str(error)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from mvcgc.identity import StageFolder
 from mvcgc.journal import Status, Tail
-from mvcgc.launch.slurm.liveness import Seen, job_of
+from mvcgc.launch.slurm.liveness import EndTracker, job_of
 from mvcgc.launch.slurm.queue import Job, JobState
 from mvcgc.lock import Owner
 from mvcgc.plan import Stage
@@ -19,7 +19,7 @@ HAND_OVER_S = 20.0
 
 
 @dataclass
-class Followed:
+class TrackedJob:
     """``job`` is its id on this cluster, '' for what a process runs; ``ours`` if we submitted it.
 
     ``since_ms`` by the wall clock: what the journal says of earlier attempts does not count.
@@ -44,13 +44,13 @@ class Followed:
 
     @property
     def failed(self) -> bool:
-        """Whether the journal says that it failed while it was followed."""
+        """Whether the journal says that it failed while it was tracked."""
         progress = self.tail.poll()
         return progress.status is Status.FAILED and progress.ts_ms >= self.since_ms
 
-    def job_is_over(self, job: Job | None, seen: Seen) -> bool:
+    def job_is_over(self, job: Job | None, ends: EndTracker) -> bool:
         """Whether its job, of which the cluster says this now, has ended, and some moments ago at that."""
-        if not seen.tell(self.job, job):
+        if not ends.observe(self.job, job):
             self._over_at = None
             return False
         now = time.monotonic()

@@ -1,7 +1,7 @@
-"""What a job's batch script runs on the job's first machine, before its ranks start and after they ended.
+"""Hooks of a job's batch script, run on the job's first machine before its ranks start and after they end.
 
-``python -m mvcgc.launch.slurm.batch begin FOLDER`` prints the number of the attempt, ``end FOLDER STATUS``
-decides, while the job still runs, whether it is over or goes back into the queue.
+``python -m mvcgc.launch.slurm.job_hooks begin FOLDER`` prints the number of the attempt. ``... end FOLDER
+STATUS`` decides, while the job still runs, whether the job ends or is requeued.
 """
 
 import argparse
@@ -16,8 +16,8 @@ from pathlib import Path
 from mvcgc.identity import StageFolder, write_atomic
 from mvcgc.journal import JournalWriter, Status
 from mvcgc.launch.slurm import queue
-from mvcgc.launch.slurm.epilogue import Ending, Next, decide, srun_events
 from mvcgc.launch.slurm.liveness import job_of
+from mvcgc.launch.slurm.requeue_policy import Ending, Next, decide, srun_events
 from mvcgc.stages.state import newest_checkpoint, next_attempt, stage_state, valid_done
 
 # A controller that is restarted comes back; the job waits for it so often and so long.

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from mvcgc.identity import StageFolder
 from mvcgc.journal import JournalWriter, Status, Tail
-from mvcgc.launch.machine import Share
-from mvcgc.launch.ranks import Ranks
+from mvcgc.launch.local.machine import Share
+from mvcgc.launch.local.processes import RankProcesses
 from mvcgc.launch.report import Failure
 from mvcgc.plan import Stage
 from mvcgc.stages.state import next_attempt
@@ -23,7 +23,7 @@ class Attempt:
     folder: StageFolder
     number: int
     share: Share
-    ranks: Ranks
+    ranks: RankProcesses
     tail: Tail
     started: float = field(default_factory=time.monotonic)
 
@@ -45,7 +45,7 @@ class Attempt:
         }
         folder.logs.mkdir(parents=True, exist_ok=True)
         logs = [folder.log(number, rank) for rank in range(stage.runtime.ranks)]
-        ranks = Ranks.start([*command, str(folder.path)], logs, environment)
+        ranks = RankProcesses.start([*command, str(folder.path)], logs, environment)
         try:
             folder.lock.extend(ranks.pids)
         except BaseException:

@@ -17,9 +17,9 @@ from mvcgc.launch.slurm.config import SlurmConfig
 from mvcgc.plan import Resources, Row, Stage
 from mvcgc.stages.spec import Runtime
 
-BATCH = "mvcgc.launch.slurm.batch"
+JOB_HOOKS = "mvcgc.launch.slurm.job_hooks"
 # What a rank runs, a stage's folder as its only argument.
-RANK = "mvcgc.launch.slurm.job"
+RANK = "mvcgc.launch.slurm.rank"
 # A rank that fails takes its job down at once; one that ends well may wait a minute for the others.
 SRUN_ARGS = ("--kill-on-bad-exit=1", "--wait=60")
 # Put back into the queue when a node fails or a better job comes; cancelled once a parent has failed.
@@ -44,15 +44,15 @@ PASSED = (
 
 
 @dataclass(frozen=True)
-class Request:
+class BatchScript:
     """A job: its name, the folder of its scripts and outputs, and its batch script."""
 
     name: str
     folder: Path
-    script: str
+    text: str
 
 
-def request(
+def batch_script(
     stage: Stage,
     settings: SlurmConfig,
     root: Path,
@@ -60,7 +60,7 @@ def request(
     *,
     code: Path | None = None,
     module: str = RANK,
-) -> Request:
+) -> BatchScript:
     """The job that runs ``stage`` once the jobs ``after`` have ended well.
 
     ``code`` is a folder to import the code from, in place of where Python finds it. Each rank runs ``module``
@@ -88,7 +88,7 @@ def request(
     # Submitit would pickle a call and move the pickle into place once sbatch has answered: a submitter that
     # is killed in between would leave a job that cannot start. A stage's folder says all that a job needs.
     command = f"{_python(module)} {shlex.quote(str(folder.path))}"
-    return Request(name, scripts, _make_sbatch_string(command=command, folder=scripts, **parameters))
+    return BatchScript(name, scripts, _make_sbatch_string(command=command, folder=scripts, **parameters))
 
 
 def job_name(stage_name: str, fingerprint: str, root: Path) -> str:
@@ -149,7 +149,7 @@ def _setup(folder: Path, settings: SlurmConfig, cpus: int, code: Path | None) ->
     """The lines of the batch script that run on the job's first machine before srun, and after it."""
     quoted = shlex.quote(str(folder))
     timeouts = "" if settings.max_num_timeout is None else f" --max-timeouts={settings.max_num_timeout}"
-    ending = f'{_python(BATCH)} end {quoted} "$?" --max-retries={settings.max_retries}{timeouts}'
+    ending = f'{_python(JOB_HOOKS)} end {quoted} "$?" --max-retries={settings.max_retries}{timeouts}'
     return [
         *([f"export PYTHONSAFEPATH=1 PYTHONPATH={shlex.quote(str(code))}"] if code else []),
         f"export OMP_NUM_THREADS={cpus}",
@@ -157,7 +157,7 @@ def _setup(folder: Path, settings: SlurmConfig, cpus: int, code: Path | None) ->
         "trap : TERM",
         f"mvcgc_end() {{ exec {ending}; }}",
         "trap mvcgc_end EXIT",
-        f"MVCGC_ATTEMPT=$({_python(BATCH)} begin {quoted}) || exit",
+        f"MVCGC_ATTEMPT=$({_python(JOB_HOOKS)} begin {quoted}) || exit",
         "export MVCGC_ATTEMPT",
         f'exec >>{quoted}/slurm/"$MVCGC_ATTEMPT".log 2>&1',
     ]

@@ -3,7 +3,7 @@
 from typing import Any
 
 from mvcgc.journal import Status
-from mvcgc.launch.slurm.epilogue import Decision, Ending, Event, Next, decide, srun_events
+from mvcgc.launch.slurm.requeue_policy import Decision, Ending, Event, Next, decide, srun_events
 
 
 def ending(**what: Any) -> Ending:

@@ -15,12 +15,12 @@ from pathlib import Path
 from mvcgc.errors import UserError
 from mvcgc.identity import StageFolder
 from mvcgc.journal import Status, Tail
-from mvcgc.launch.attempt import Attempt
-from mvcgc.launch.machine import Machine, Pool, Share
+from mvcgc.launch.display import Display, failed_line, finished_line, make_display, start_line
+from mvcgc.launch.local.attempt import Attempt
+from mvcgc.launch.local.machine import Capacity, ResourcePool, Share
 from mvcgc.launch.report import Failure, Report
 from mvcgc.launch.stop import StopRequests
-from mvcgc.launch.todo import sort
-from mvcgc.launch.views import View, failed_line, finished_line, make_view, start_line
+from mvcgc.launch.worklist import make_worklist
 from mvcgc.plan import Action, Graph, Stage, Verdict, judge, newest_checkpoint
 from mvcgc.stages.state import valid_done
 
@@ -39,8 +39,8 @@ def execute(
     root: Path,
     *,
     purpose: str = "",
-    machine: Machine | None = None,
-    view: View | None = None,
+    capacity: Capacity | None = None,
+    display: Display | None = None,
     command: Sequence[str] = COMMAND,
 ) -> Report:
     """Bring every stage of ``graph`` that is needed to its DONE.json, and say what came of it.
@@ -49,13 +49,13 @@ def execute(
     folder as its last argument, once per rank. SIGINT, SIGTERM and SIGHUP end it in order. Raises UserError
     before anything starts if a stage cannot run here at all.
     """
-    pool = Pool(machine or Machine.here())
+    pool = ResourcePool(capacity or Capacity.here())
     verdicts = judge(graph, root)
     for key, stage in graph.stages.items():
         if verdicts[key].action is Action.SUBMIT:
             assert stage.dataset.manifest is not None, f"{stage.dataset.name} has not been scanned"
             pool.check(stage)
-    with StopRequests() as stop, view or make_view(graph) as shown:
+    with StopRequests() as stop, display or make_display(graph) as shown:
         executor = _Executor(graph, root.absolute(), purpose, pool, shown, command, stop)
         try:
             executor.sort(verdicts)
@@ -80,8 +80,8 @@ class _Executor:
     graph: Graph
     root: Path
     purpose: str
-    pool: Pool
-    view: View
+    pool: ResourcePool
+    display: Display
     command: Sequence[str]
     stop: StopRequests
     report: Report = field(default_factory=Report)
@@ -93,9 +93,9 @@ class _Executor:
 
     def sort(self, verdicts: dict[str, Verdict]) -> None:
         """Into what is finished, what others run, and what is to be done."""
-        todo = sort(self.graph, verdicts, self.root, self.view.say)
-        self.report.done, self.pending = todo.done, todo.pending
-        for key, reason in todo.attached.items():
+        worklist = make_worklist(self.graph, verdicts, self.root, self.display.say)
+        self.report.done, self.pending = worklist.done, worklist.pending
+        for key, reason in worklist.attached.items():
             self._await(self.graph.stages[key], reason)
 
     def run(self) -> None:
@@ -109,12 +109,12 @@ class _Executor:
                     self._ended(attempt)
             self._start_what_can_start()
             self._look_at_files()
-            self.view.overall(len(self.report.done))
+            self.display.overall(len(self.report.done))
             if self.running or self.awaited:
                 time.sleep(LOOK_EVERY_S)
         if self.report.failed:
             failed, blocked = len(self.report.failed), len(self.report.blocked)
-            self.view.say(
+            self.display.say(
                 f"{failed} failed, {blocked} blocked by that: the same command runs just these again"
             )
 
@@ -134,7 +134,7 @@ class _Executor:
         elif attempt.ranks.checkpointed and self.resumes.get(stage.id, 0) < MAX_RESUMES:
             self.resumes[stage.id] = self.resumes.get(stage.id, 0) + 1
             self.pending[stage.id] = stage
-            self.view.say(f"{stage.name} was interrupted")
+            self.display.say(f"{stage.name} was interrupted")
         else:
             self._fail(stage, attempt.failure())
         self._drop(attempt)
@@ -143,43 +143,43 @@ class _Executor:
         attempt.folder.release()
         self.pool.give_back(attempt.share)
         del self.running[attempt.stage.id]
-        self.view.over(attempt.stage)
+        self.display.over(attempt.stage)
 
     def _finish(self, stage: Stage, line: str) -> None:
         self.report.done.add(stage.id)
-        self.view.overall(len(self.report.done))
-        self.view.say(line)
+        self.display.overall(len(self.report.done))
+        self.display.say(line)
 
     def _fail(self, stage: Stage, failure: Failure) -> None:
         self.report.failed[stage.id] = failure
-        self.view.say(failed_line(stage, failure))
+        self.display.say(failed_line(stage, failure))
         affected = [stage]
         while affected:
             for child in self.graph.children[affected.pop().id]:
                 if self.pending.pop(child.id, None) is not None:
                     self.report.blocked[child.id] = stage.id
-                    self.view.say(f"{child.name} cannot run: {stage.name} failed")
+                    self.display.say(f"{child.name} cannot run: {stage.name} failed")
                     affected.append(child)
 
     def _await(self, stage: Stage, reason: str) -> None:
         folder = stage.folder(self.root)
         self.awaited[stage.id] = _Awaited(stage, folder, Tail(folder.journal))
-        self.view.say(f"{stage.name} is awaited: {reason}")
+        self.display.say(f"{stage.name} is awaited: {reason}")
 
     def _look_at_awaited(self, awaited: _Awaited) -> None:
         stage, owner = awaited.stage, awaited.folder.owner
         progress = awaited.tail.poll()
         if owner is not None and not owner.provably_dead:
-            self.view.running(stage, progress, elsewhere=True)
+            self.display.running(stage, progress, elsewhere=True)
             return
         del self.awaited[stage.id]
-        self.view.over(stage)
+        self.display.over(stage)
         if valid_done(awaited.folder) is not None:
             self._finish(stage, f"{stage.name} done, run elsewhere")
         elif progress.status is Status.FAILED and progress.ts_ms >= awaited.since_ms:
             self._fail(stage, Failure(progress.reason, awaited.folder.log(progress.attempt, 0)))
         else:
-            self.view.say(f"{stage.name} was given up by who ran it")
+            self.display.say(f"{stage.name} was given up by who ran it")
             self.pending[stage.id] = stage
             try:
                 self.pool.check(stage)
@@ -193,7 +193,7 @@ class _Executor:
             return
         self.read_at = now
         for attempt in self.running.values():
-            self.view.running(attempt.stage, attempt.tail.poll(), elsewhere=False)
+            self.display.running(attempt.stage, attempt.tail.poll(), elsewhere=False)
         for awaited in list(self.awaited.values()):
             self._look_at_awaited(awaited)
 
@@ -220,7 +220,7 @@ class _Executor:
                 from_step = newest_checkpoint(folder)
                 attempt = self.running[stage.id] = Attempt.start(stage, self.root, share, self.command)
                 started = True
-                self.view.say(start_line(stage, attempt.number, from_step, share))
+                self.display.say(start_line(stage, attempt.number, from_step, share))
         finally:
             if not started:
                 self.pool.give_back(share)
@@ -230,7 +230,7 @@ class _Executor:
         self.report.stopped_by = self.stop.first
         if self.running:
             names = ", ".join(attempt.stage.name for attempt in self.running.values())
-            self.view.say(f"stopping {names}: waiting for checkpoints (once more to kill)")
+            self.display.say(f"stopping {names}: waiting for checkpoints (once more to kill)")
         for attempt in self.running.values():
             attempt.ranks.ask_to_stop()
         asked, deadline = self.stop.count, time.monotonic() + STOP_GRACE_S
@@ -240,9 +240,9 @@ class _Executor:
                     attempt.ranks.kill()
                 if attempt.ranks.poll():
                     self._stopped(attempt)
-            self.view.overall(len(self.report.done))
+            self.display.overall(len(self.report.done))
             time.sleep(LOOK_EVERY_S)
-        self.view.say("stopped; the same command goes on from here")
+        self.display.say("stopped; the same command goes on from here")
 
     def _stopped(self, attempt: Attempt) -> None:
         done = valid_done(attempt.folder)
