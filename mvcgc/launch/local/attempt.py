@@ -53,6 +53,11 @@ class Attempt:
             raise
         return cls(stage, folder, number, share, ranks, Tail(folder.journal))
 
+    @property
+    def seconds(self) -> float:
+        """Time since the start."""
+        return time.monotonic() - self.started
+
     def failure(self) -> Failure:
         """Why it failed, once all ranks have ended; the journal is made to say so, too.
 

@@ -108,8 +108,9 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
     monkeypatch.setattr(
         Jobs, "is_over", staticmethod(lambda job: not made.states[job.partition(":")[2]].alive)
     )
-    for name in ("LOOK_EVERY_S", "READ_EVERY_S", "ASK_EVERY_S", "LATER_S"):
+    for name in ("LOOK_EVERY_S", "ASK_EVERY_S", "LATER_S"):
         monkeypatch.setattr(module, name, 0.0)
+    monkeypatch.setattr("mvcgc.launch.executor.READ_EVERY_S", 0.0)
     monkeypatch.setattr("mvcgc.launch.slurm.tracked_job.SETTLE_S", 0.0)
     return made
 
@@ -261,7 +262,8 @@ def test_a_job_that_was_put_back_starts_again_seconds_later(monkeypatch: pytest.
     clock = [1000.0]
     monkeypatch.setattr(tracked_job.time, "monotonic", lambda: clock[0])
     stage = next(iter(make_graph([make_row()]).stages.values()))
-    one = tracked_job.TrackedJob(stage, StageFolder(Path("nowhere")), Tail(Path("nowhere")), "7", ours=True)
+    nowhere = Path("nowhere")
+    one = tracked_job.TrackedJob(stage=stage, folder=StageFolder(nowhere), tail=Tail(nowhere), job="7")
 
     def asked(restarts: int, state: JobState = JobState.PENDING, reason: str = "BeginTime") -> bool:
         clock[0] += 3.0
