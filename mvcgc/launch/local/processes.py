@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mvcgc.launch.logs import last_line
+
 # What a rank's exit says: it was asked to stop, and its checkpoint is on the disk.
 CHECKPOINTED = 3
 # How long the others may take to say why, once a rank has failed; without it they hang in a collective.
@@ -139,12 +141,3 @@ def free_port() -> int:
         port = probe.getsockname()[1]
         assert isinstance(port, int)
         return port
-
-
-def last_line(log: Path) -> str:
-    """The last line of a log that is not blank, cut to what fits a message."""
-    try:
-        lines = log.read_bytes()[-4096:].decode(errors="replace").split("\n")
-    except FileNotFoundError:
-        return ""
-    return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from mvcgc.identity import StageFolder, write_atomic
 from mvcgc.journal import JournalWriter, Status
+from mvcgc.launch.logs import last_line
 from mvcgc.launch.slurm import queue
 from mvcgc.launch.slurm.liveness import job_of
 from mvcgc.launch.slurm.requeue_policy import Ending, Next, decide, srun_events
@@ -154,21 +155,13 @@ def _ending(folder: StageFolder, attempt: int, status: int, retries: Retries) ->
         events=srun_events(text),
         checkpoint=-1 if checkpoint is None else checkpoint,
         checkpoint_before=retries.checkpoint,
-        last_line=_last_line(folder, attempt) or _last_line_of(batch_log),
+        last_line=_last_line(folder, attempt) or last_line(batch_log),
     )
 
 
 def _last_line(folder: StageFolder, attempt: int) -> str:
-    lines = [_last_line_of(log) for log in sorted(folder.logs.glob(f"{attempt}.*.log"))]
+    lines = [last_line(log) for log in sorted(folder.logs.glob(f"{attempt}.*.log"))]
     return next((line for line in lines if line), "")
-
-
-def _last_line_of(log: Path) -> str:
-    try:
-        lines = log.read_bytes()[-4096:].decode(errors="replace").split("\n")
-    except FileNotFoundError:
-        return ""
-    return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "")
 
 
 def _enough_without(node: str) -> bool:

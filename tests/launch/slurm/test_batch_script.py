@@ -2,7 +2,9 @@
 
 import dataclasses
 import re
+import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,8 @@ from mvcgc.launch.slurm.batch_script import batch_script, job_name, resized
 from mvcgc.launch.slurm.config import SlurmConfig
 from mvcgc.plan import Resources, Stage
 from mvcgc.stages.spec import Runtime
+
+GOLDEN = Path(__file__).with_name("batch_script.sh")
 
 
 def stage_with(**runtime: object) -> Stage:
@@ -102,6 +106,32 @@ def test_the_stock_launchers_keys_reach_sbatch(tmp_path: Path) -> None:
     assert script.index("module load cuda") < script.index("mvcgc.launch.slurm.job_hooks")
 
 
+def test_the_whole_script(tmp_path: Path) -> None:
+    """Matches a file in full, so that no line changes unnoticed."""
+    stage = stage_with(ranks=2, nodes=2, cpus=3, gpus=1, device=Device.cuda, mem_gb=1.5, timeout_min=90)
+    settings = SlurmConfig(
+        partition="long", setup=["module load cuda"], srun_args=["--cpu-bind=none"], max_num_timeout=4
+    )
+    script = batch_script(stage, settings, tmp_path / "a b", ["11", "12"], code=Path("/copy of/it"))
+    folder, python = str(stage.folder(tmp_path / "a b").path), shlex.quote(sys.executable)
+    text = script.text.replace(folder, "{folder}").replace(python, "{python}").replace(script.name, "{name}")
+    assert text == GOLDEN.read_text()
+
+
+def test_additional_parameters_win(tmp_path: Path) -> None:
+    additional = {"requeue": False, "open_mode": "truncate", "comment": None, "exclusive": True, "nice": 5}
+    script = batch_script(stage_with(), SlurmConfig(comment="c", additional_parameters=additional), tmp_path)
+    asked = flags(script.text)
+    assert asked.keys().isdisjoint({"requeue", "comment"})
+    assert (asked["open-mode"], asked["exclusive"], asked["nice"]) == ("truncate", "", "5")
+
+
+def test_one_stream_for_output_and_errors(tmp_path: Path) -> None:
+    script = batch_script(stage_with(), SlurmConfig(stderr_to_stdout=True), tmp_path).text
+    assert "error" not in flags(script)
+    assert "--error" not in srun(script)
+
+
 def test_a_dead_rank_and_a_failed_parent_end_a_job(tmp_path: Path) -> None:
     script = batch_script(stage_with(cpus=2), SlurmConfig(), tmp_path, after=["11", "12"]).text
     asked = flags(script)
@@ -137,8 +167,6 @@ def test_bash_reads_it_and_ends_with_our_last_word(tmp_path: Path) -> None:
     ):
         (tmp_path / name).write_text(f"#!/bin/bash\n{body}\n")
         (tmp_path / name).chmod(0o755)
-    import sys
-
     text = "\n".join(script).replace(sys.executable, str(tmp_path / "python"))
     ended = subprocess.run(
         ["bash", "-c", text],

@@ -47,12 +47,12 @@ class Cluster:
     started: list[str] = field(default_factory=list)
     turn: Lock = field(default_factory=Lock)
 
-    def sbatch(self, wanted: BatchScript) -> str:
+    def sbatch(self, script: BatchScript, _: object) -> str:
         if self.refusals:
-            raise submit.FailedJobError(f"sbatch: error: {self.refusals.pop()}")
+            raise submit.SbatchError(f"sbatch: error: {self.refusals.pop()}")
         with self.turn:
             number = str(100 + len(self.states))
-            self.states[number], self.scripts[number] = JobState.PENDING, wanted
+            self.states[number], self.scripts[number] = JobState.PENDING, script
         return number
 
     def jobs(self, ids: list[str]) -> dict[str, Job]:
@@ -103,8 +103,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
     monkeypatch.setattr(queue, "jobs", made.jobs)
     monkeypatch.setattr(queue, "start_now", made.started.append)
     monkeypatch.setattr(queue, "jobs_named", made.named)
-    monkeypatch.setattr(submit._Executor, "__init__", lambda self, wanted: setattr(self, "_wanted", wanted))
-    monkeypatch.setattr(submit._Executor, "submit_script", lambda self: made.sbatch(self._wanted))
+    monkeypatch.setattr(submit, "sbatch", made.sbatch)
     monkeypatch.setattr(
         Jobs, "is_over", staticmethod(lambda job: not made.states[job.partition(":")[2]].alive)
     )
