@@ -6,11 +6,12 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 SLURM  := munge mariadb-server-core mariadb-client-core slurmdbd slurmctld slurmd slurm-client
 
-.PHONY: help demo test check format lock clean browser slurm
+.PHONY: help demo test test-next check format lock clean browser slurm
 
 help:
 	@echo "make demo    initialise, cross-guide and evaluate on videos made here; ends with a table (minutes, CPU)"
 	@echo "make test    the whole test suite; installs what it needs where it may and says what it skipped"
+	@echo "make test-next  configuration and launchers under the next Hydra and OmegaConf, release candidates included"
 	@echo "make check   lint, format, types and import layers"
 	@echo "make format  apply the formatter and the lint fixes"
 	@echo "make lock    resolve requirements.lock anew from pyproject.toml"
@@ -21,6 +22,12 @@ demo: $(READY)
 
 test: $(READY) browser slurm
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+# Not part of `make test`: it needs the package index.
+test-next: $(READY)
+	$(BIN)/pip install --quiet --pre --no-deps --upgrade --target .next \
+	  'hydra-core>=1.4.0rc1,<1.5' 'omegaconf>=2.4,<2.5' 'hydra-submitit-launcher>=1.4.0rc1,<1.5'
+	OMP_NUM_THREADS=1 PYTHONPATH=$(CURDIR)/.next $(BIN)/pytest tests/config tests/plan tests/launch tests/test_run.py
 
 check: $(READY)
 	$(BIN)/ruff check . slurm/local-cluster
@@ -72,4 +79,4 @@ lock:
 	rm -rf .lock-venv
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) .next

@@ -8,7 +8,7 @@ import sys
 import hydra
 
 from hydra_plugins.mvcgc_launcher.single import run_single
-from mvcgc.config import CONFIG_MODULE, CONFIG_NAME, composer
+from mvcgc.config import CONFIG_MODULE, CONFIG_NAME, HYDRA_DEFAULTS, composer
 from mvcgc.exit_codes import exit_code_of
 
 # A plan's objects, of which there may be millions, live to its end: to look among them again and again for
@@ -28,7 +28,7 @@ def main() -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     young, middle, _ = gc.get_threshold()
     gc.set_threshold(young, middle, YOUNGER_COLLECTIONS)
-    return exit_code_of(hydra.main(f"pkg://{CONFIG_MODULE}", CONFIG_NAME, version_base="1.3")(run_single))
+    return exit_code_of(hydra.main(f"pkg://{CONFIG_MODULE}", CONFIG_NAME, **HYDRA_DEFAULTS)(run_single))
 
 
 def _show_configuration() -> None:

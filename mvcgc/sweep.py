@@ -14,14 +14,14 @@ from mvcgc.config import Config, TableRequest
 from mvcgc.data.index.manifest import Manifest
 from mvcgc.data.index.prepare import is_scanned, prepare
 from mvcgc.errors import UserError
-from mvcgc.launch import local
-from mvcgc.launch.machine import Machine
+from mvcgc.launch.local import execute as local
+from mvcgc.launch.local.machine import Capacity
 from mvcgc.launch.report import Report
 from mvcgc.launch.slurm import cost, execute
+from mvcgc.launch.slurm.batch_script import resized
 from mvcgc.launch.slurm.config import UNUSED, SlurmConfig
 from mvcgc.launch.slurm.preview import is_for_slurm, scripts
 from mvcgc.launch.slurm.queue import QueueUnavailable
-from mvcgc.launch.slurm.request import resized
 from mvcgc.launch.slurm.snapshot import snapshot
 from mvcgc.plots import check_plots, write_plots
 from mvcgc.stages.provenance import code_state
@@ -167,7 +167,7 @@ def _manifest(need: plan.Need, root: Path, action: Action) -> Manifest | None:
     store = plan.manifests_folder(root)
     if action is Action.plan and not is_scanned(need.config, store):
         return None
-    return prepare(need.config, store, need.min_frames, need.needs_vectors, Machine.here().cores)
+    return prepare(need.config, store, need.min_frames, need.needs_vectors, Capacity.here().cores)
 
 
 def _write_records(tables: Sequence[TableRequest], graph: plan.Graph, root: Path) -> list[plan.SweepRecord]:

@@ -13,7 +13,7 @@ from plan_factories import finish
 
 from mvcgc import plan, run, sweep
 from mvcgc.collect import CollectError
-from mvcgc.launch import local
+from mvcgc.launch.local import execute as local
 from mvcgc.launch.report import Failure, Report
 from mvcgc.video import encode
 

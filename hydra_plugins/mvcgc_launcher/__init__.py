@@ -1,12 +1,4 @@
-"""Hydra finds launchers and sweepers only here; what they start lives in `mvcgc.sweep`.
+"""Hydra plugins: Hydra finds launchers and sweepers only here. They call `mvcgc.sweep`.
 
-Every start of any Hydra program imports these modules, so they import nothing heavy themselves.
+Every start of any Hydra program imports these modules, so they import nothing heavy at the top.
 """
-
-from hydra.core.utils import JobReturn, JobStatus
-
-
-def raise_failure(result: JobReturn) -> None:
-    """Raise what a failed job raised, without the line that Hydra prints then."""
-    if result.status is JobStatus.FAILED:
-        raise result._return_value

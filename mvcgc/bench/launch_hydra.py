@@ -13,8 +13,10 @@ import hydra
 import submitit
 from omegaconf import DictConfig
 
+from mvcgc.config import HYDRA_DEFAULTS
 
-@hydra.main(version_base="1.3", config_path=None)
+
+@hydra.main(config_path=None, **HYDRA_DEFAULTS)
 def nothing(_: DictConfig) -> None:
     """The job."""
 

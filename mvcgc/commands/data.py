@@ -7,7 +7,7 @@ from mvcgc.data.demo import make_demo
 from mvcgc.data.index.manifest import load, report
 from mvcgc.data.index.prepare import DatasetKind, prepare
 from mvcgc.errors import UserError
-from mvcgc.launch.machine import Machine
+from mvcgc.launch.local.machine import Capacity
 from mvcgc.plan import Row, dataset_needs, manifests_folder
 
 
@@ -16,7 +16,7 @@ def scan(config: Config) -> None:
     row = Row("scan", config.experiment, config.resources)
     for need in dataset_needs([row]):
         store = manifests_folder(Path(config.root))
-        manifest = prepare(need.config, store, need.min_frames, need.needs_vectors, Machine.here().cores)
+        manifest = prepare(need.config, store, need.min_frames, need.needs_vectors, Capacity.here().cores)
         print(report(manifest), end="")
 
 
@@ -27,7 +27,7 @@ def make_demo_videos(config: Config) -> None:
             f"dataset.kind={config.dataset.kind.value}: only the demo's videos can be made, dataset=demo"
         )
     folder = Path(config.dataset.root)
-    make_demo(folder, config.dataset.demo, Machine.here().cores)
+    make_demo(folder, config.dataset.demo, Capacity.here().cores)
     print(f"the demo's videos are in {folder}")
 
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mvcgc.launch.display import describe, duration
 from mvcgc.launch.slurm import queue
 from mvcgc.launch.slurm.queue import Job, JobState
-from mvcgc.launch.views import describe, duration
 from mvcgc.plan import StageState, State, SweepRecord, stage_state
 from mvcgc.runs.journal import Status
 from mvcgc.runs.lock import Owner

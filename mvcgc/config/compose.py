@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import hydra
 from hydra import initialize_config_module
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
@@ -34,6 +35,8 @@ from mvcgc.errors import UserError
 
 CONFIG_MODULE = "mvcgc.conf"
 CONFIG_NAME = "config"
+HYDRA_DEFAULTS = {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}
+"""Arguments of Hydra's entry points: Hydra 1.3 warns without ``version_base``, later ones with it."""
 COMPONENTS = tuple(part.name for part in dataclasses.fields(Config))
 """The top-level keys."""
 
@@ -214,7 +217,7 @@ def composer() -> Iterator[Composer]:
     if instance.is_initialized():
         yield Composer(instance.config_loader())
         return
-    with initialize_config_module(CONFIG_MODULE, version_base="1.3"):
+    with initialize_config_module(CONFIG_MODULE, **HYDRA_DEFAULTS):
         yield Composer(instance.config_loader())
 
 

@@ -26,7 +26,7 @@ from mvcgc.plan.graph import PlannedRow, Stage
 from mvcgc.plan.plot import PlotSpec
 from mvcgc.runs.fingerprint import plain
 from mvcgc.runs.folder import StageFolder
-from mvcgc.stages.experiment import Experiment
+from mvcgc.stages.experiment import Experiment, as_typed
 
 FORMAT = 1
 
@@ -135,7 +135,7 @@ def record_of(rows: Sequence[PlannedRow], origin: Origin, table: TableSpec) -> S
     """The record of these rows of a graph, made now."""
     now = time.time_ns() // 1_000_000
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now / 1000))
-    plain_part = ByContent(plain)
+    plain_part = ByContent(as_typed)
     base = _plain_parts(rows[0].row.experiment, plain_part)
     stages: dict[str, StageRecord] = {}
     for planned in rows:

@@ -1,11 +1,13 @@
 """What a sweep's plots ask for, checked before anything is computed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from typing import Any
 
 from mvcgc.errors import UserError
 from mvcgc.plan import PlotKind, PlotSpec, Row, TableSpec
 from mvcgc.plots.sweep_data import check_rows, column_index, is_key, number_at, value_at
-from mvcgc.runs.fingerprint import plain
+from mvcgc.stages.experiment import as_typed
 
 _STAGES = {PlotKind.confusion: ("linear/", "finetune/"), PlotKind.activation: ("activation/",)}
 
@@ -37,12 +39,23 @@ def _check_stage(spec: PlotSpec) -> None:
 def _check_axes(spec: PlotSpec, table: TableSpec, rows: Sequence[Row]) -> None:
     if spec.kind not in (PlotKind.against, PlotKind.bubbles):
         return
-    experiment = plain(rows[0].experiment)
-    if spec.kind is PlotKind.against and is_key(spec.x):
-        number_at(experiment, spec.x)
-    else:
+    for key, read in ((spec.x if is_key(spec.x) else "", number_at), (spec.series or "", value_at)):
+        for row in rows if key else ():
+            if not spec.rows or row.name in spec.rows:
+                _check_key(row, key, read)
+    if not is_key(spec.x):
         column_index(table.columns, spec.x)
     for key in (*spec.y, *([spec.area] if spec.area else [])):
         column_index(table.columns, key)
-    if spec.series:
-        value_at(experiment, spec.series)
+
+
+def _check_key(row: Row, key: str, read: Callable[[Mapping[str, Any], str], Any]) -> None:
+    experiment = row.experiment
+    part = key.partition(".")[0]
+    known = {
+        one.name: as_typed(getattr(experiment, one.name)) for one in fields(experiment) if one.name == part
+    }
+    try:
+        read(known, key)
+    except UserError as error:
+        raise UserError(f"{error}; the row {row.name!r} has none, name the plot's rows") from error

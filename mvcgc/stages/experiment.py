@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from typing import Any
 
 from mvcgc.data.clips.modalities import check_views
 from mvcgc.data.clips.sampling import AugmentConfig, ClipConfig, MotionConfig
@@ -10,6 +11,7 @@ from mvcgc.data.index.prepare import DatasetConfig
 from mvcgc.errors import UserError
 from mvcgc.method.base import MethodConfig
 from mvcgc.models.backbone import BackboneConfig
+from mvcgc.runs.fingerprint import plain
 from mvcgc.stages.evaluate.spec import TestConfig
 from mvcgc.stages.kind import KindConfig, StageKind
 from mvcgc.stages.pretrain.kind import Cross, Init
@@ -129,6 +131,14 @@ class Experiment:
 
 
 _PRETRAINING: dict[str, StageKind] = {kind.label: kind(kind.Config()) for kind in (Init, Cross)}
+
+
+def as_typed(part: Any) -> Any:
+    """Return a part of an experiment as plain data, by the keys that users type."""
+    found = plain(part)
+    if isinstance(part, DownstreamConfig):
+        found |= found.pop("kinds")
+    return found
 
 
 def listed(names: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ import pytest
 from hydra import initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 
-from mvcgc.config import Composer, Jobs, TableRequest
+from mvcgc.config import HYDRA_DEFAULTS, Composer, Jobs, TableRequest
 from mvcgc.errors import UserError
 from mvcgc.method.cmc import CMC
 from mvcgc.method.coclr import CoCLR
@@ -300,7 +300,7 @@ def test_mistakes_in_a_sweep_file_name_the_file(tmp_path: Path) -> None:
         "scales": "row 'a' of scales: scale=few_steps: a table has one scale; leave it to the command line",
         "wrong": "row 'a' of wrong: there is no key metod: did you mean method?",
     }
-    with initialize_config_module("mvcgc.conf", version_base="1.3"):
+    with initialize_config_module("mvcgc.conf", **HYDRA_DEFAULTS):
         loader = GlobalHydra.instance().config_loader()
         loader.get_search_path().prepend("test", f"file://{tmp_path}")
         fresh = Composer(type(loader)(loader.get_search_path()))

@@ -10,7 +10,7 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import TypeVar
 
-from mvcgc.launch.slurm.request import RANK
+from mvcgc.launch.slurm.batch_script import RANK
 
 SCRIPT = Path(__file__).resolve().parents[2] / "slurm" / "local-cluster"
 T = TypeVar("T")

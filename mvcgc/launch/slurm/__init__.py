@@ -1,9 +1,9 @@
 """Launching on SLURM: one job per stage.
 
-Where it is submitted: ``execute`` submits a graph and follows it (``followed``), ``submit`` hands a stage
-and its lock to a job, ``request`` says what is submitted, ``snapshot`` copies the code, ``queue`` asks and
-tells the cluster, ``liveness`` knows whether the job behind a lock has ended.
+On the submitting machine: ``execute`` submits a graph and follows its jobs (``tracked_job``), ``submit``
+hands a stage and its lock to a job, ``batch_script`` writes the job's script, ``snapshot`` copies the code,
+``queue`` calls SLURM's commands, ``liveness`` knows whether the job behind a lock has ended.
 
-Where it runs: ``batch`` has the first and the last word on a job's first machine (``epilogue`` decides what
-it says), ``job`` is one rank.
+On the job's machines: ``job_hooks`` runs before and after the ranks (``requeue_policy`` decides whether the
+job is requeued), ``rank`` is one rank.
 """

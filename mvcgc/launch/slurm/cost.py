@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mvcgc.errors import UserError
+from mvcgc.launch.slurm.batch_script import gpus_of
 from mvcgc.launch.slurm.config import SlurmConfig
-from mvcgc.launch.slurm.request import gpus_of
 from mvcgc.plan import Action, Graph, Speeds, Stage, Verdict
 
 NAMED = 3

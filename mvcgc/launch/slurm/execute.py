@@ -1,8 +1,7 @@
 """Executes a graph as jobs of a SLURM cluster: one per stage, with native dependencies between them.
 
-Everything is submitted at once; the jobs need this process no more, it only follows them. A stage is finished
-when its DONE.json holds true, whatever the queue says. The lock of a stage belongs to its job, so that any
-number of executors, here or elsewhere, see the same job and wait for it.
+All jobs are submitted at once and run without this process, which only follows them. The lock of a stage
+belongs to its job, so any number of executors, here or elsewhere, see the same job and wait for it.
 """
 
 import signal
@@ -13,28 +12,29 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mvcgc.launch.display import Display, make_display
+from mvcgc.launch.executor import Executor
 from mvcgc.launch.report import Failure, Report
 from mvcgc.launch.slurm import queue
+from mvcgc.launch.slurm.batch_script import RANK
 from mvcgc.launch.slurm.config import SlurmConfig
-from mvcgc.launch.slurm.followed import Followed, job_id
-from mvcgc.launch.slurm.liveness import Seen
-from mvcgc.launch.slurm.request import RANK
-from mvcgc.launch.slurm.submit import AT_ONCE, ComeBackLater, Order, Submitter
+from mvcgc.launch.slurm.liveness import EndTracker
+from mvcgc.launch.slurm.submit import AT_ONCE, ComeBackLater, Submission, Submitter
+from mvcgc.launch.slurm.tracked_job import TrackedJob, job_id
 from mvcgc.launch.stop import StopRequests
-from mvcgc.launch.todo import sort
-from mvcgc.launch.views import View, failed_line, finished_line, make_view
+from mvcgc.launch.worklist import make_worklist
 from mvcgc.plan import Graph, Stage, active_sweeps, judge
-from mvcgc.runs.folder import Done, StageFolder
+from mvcgc.runs.folder import Done
 from mvcgc.runs.journal import Status, Tail
+from mvcgc.runs.lock import Owner
 from mvcgc.runs.state import valid_done
 
 LOOK_EVERY_S = 0.25
-READ_EVERY_S = 1.0
-# Every look at the queue costs the cluster's controller something, which all its users share.
+# Each query loads the cluster's controller, which all its users share.
 ASK_EVERY_S = 3.0
-# After a refusal for want of room in the queue.
+# Wait this long after sbatch refused a job because the queue is full.
 LATER_S = 10.0
-# Ends of a job that are not the stage's: its batch script could not put it back itself.
+# Ends that are no failure of the stage, and after which the batch script could not requeue the job itself.
 CUT_OFF = {queue.JobState.TIMEOUT, queue.JobState.NODE_FAIL, queue.JobState.PREEMPTED}
 
 
@@ -46,243 +46,229 @@ def execute(
     purpose: str = "",
     code: Path | None = None,
     module: str = RANK,
-    view: View | None = None,
+    display: Display | None = None,
 ) -> Report:
-    """Submit every stage of ``graph`` that is needed and follow the jobs; say what came of it.
+    """Submit every stage of ``graph`` that is needed and follow the jobs.
 
-    ``purpose`` (the sweeps' ids) is shown to others who wait for the same stages; ``code`` is a copy of the
-    code that the jobs run from, ``module`` what their ranks run. SIGINT, SIGTERM and SIGHUP end it and leave
-    the jobs; so does ``settings.wait=False`` once all are submitted. Raises UserError if sbatch refuses,
-    QueueUnavailable.
+    Ends early, and leaves the jobs to run, on SIGINT, SIGTERM and SIGHUP, and with ``settings.wait=False``
+    once all jobs are submitted.
+
+    Args:
+        purpose: ids of the sweeps, shown to other executors that wait for the same stages.
+        code: folder with a copy of the code to run the jobs from; None for the installed code.
+        module: module that each rank runs.
+
+    Raises:
+        UserError: if sbatch refuses a job.
+        QueueUnavailable: if SLURM does not answer.
     """
     queue.cluster_name()
     root = root.absolute()
     verdicts = judge(graph, root)
-    with StopRequests() as stop, view or make_view(graph) as shown:
-        submitter = Submitter(root, settings, code, module)
-        executor = _Executor(graph, root, purpose, submitter, settings, shown, stop)
-        todo = sort(graph, verdicts, root, shown.say)
-        executor.report.done = todo.done
-        # What others run is found by its lock, like everything else.
-        unfinished = todo.pending.keys() | todo.attached.keys()
-        executor.pending = {key: stage for key, stage in graph.stages.items() if key in unfinished}
+    with StopRequests() as stop, display or make_display(graph) as shown:
+        worklist = make_worklist(graph, verdicts, root, shown.say)
+        # Stages that others run are found by their locks, as pending ones.
+        unfinished = worklist.pending.keys() | worklist.attached.keys()
+        executor = SlurmExecutor(
+            graph=graph,
+            root=root,
+            purpose=purpose,
+            display=shown,
+            stop=stop,
+            look_every_s=LOOK_EVERY_S,
+            report=Report(done=worklist.done),
+            pending={key: stage for key, stage in graph.stages.items() if key in unfinished},
+            submitter=Submitter(root, settings, code, module),
+            settings=settings,
+        )
         executor.run()
     return executor.report
 
 
-@dataclass
-class _Executor:
-    graph: Graph
-    root: Path
-    purpose: str
+@dataclass(kw_only=True)
+class SlurmExecutor(Executor):
+    """Runs stages as jobs of a cluster.
+
+    Attributes:
+        tracked: stages with a job, or run by other executors, by stage id.
+        ends: what the cluster said of ended jobs.
+        cut_off: how often a stage's job ended by a time limit, its node or preemption, by stage id.
+    """
+
     submitter: Submitter
     settings: SlurmConfig
-    view: View
-    stop: StopRequests
-    report: Report = field(default_factory=Report)
-    pending: dict[str, Stage] = field(default_factory=dict)
-    followed: dict[str, Followed] = field(default_factory=dict)
-    seen: Seen = field(default_factory=Seen)
+    tracked: dict[str, TrackedJob] = field(default_factory=dict)
+    ends: EndTracker = field(default_factory=EndTracker)
     cut_off: Counter[str] = field(default_factory=Counter)
-    later_at: float = 0.0
-    read_at: float = 0.0
-    asked_at: float = field(default_factory=time.monotonic)
+    _later_at: float = field(default=0.0, init=False)
+    _asked_at: float = field(default_factory=time.monotonic, init=False)
 
-    def run(self) -> None:
-        """Until nothing is left to do, or to be waited for."""
-        while self.pending or self.followed:
-            self.view.overall(len(self.report.done))
-            if self.stop.count or (self.pending and self._cancelled):
-                self.report.stopped_by = self.stop.first or signal.SIGTERM
-                self._leave()
-                return
-            self._submit_what_can_be()
-            if not self.settings.wait and not self._more_to_submit:
-                self._leave()
-                return
+    @property
+    def _active(self) -> bool:
+        return bool(self.tracked)
+
+    def _turn(self) -> bool:
+        if self.stop.count or (self.pending and self._cancelled):
+            self.report.stopped_by = self.stop.first or signal.SIGTERM
+            self._leave()
+            return False
+        self._submit_ready()
+        if not self.settings.wait and not self._more_to_submit:
+            self._leave()
+            return False
+        if self._time_to_read():
             self._look()
-            if self.pending or self.followed:
-                time.sleep(LOOK_EVERY_S)
-        self.view.overall(len(self.report.done))
-        if self.report.failed:
-            failed, blocked = len(self.report.failed), len(self.report.blocked)
-            self.view.say(
-                f"{failed} failed, {blocked} blocked by that: the same command runs just these again"
-            )
+        return True
 
     @property
     def _cancelled(self) -> bool:
-        """Whether ``mvcgc cancel`` has ended all the sweeps that this is for."""
+        """True once ``mvcgc cancel`` has ended all the sweeps of this execution."""
         sweeps = self.purpose.split(",") if self.purpose else []
         return sweeps != [] and not any(active_sweeps.is_ongoing(self.root, sweep) for sweep in sweeps)
 
     @property
     def _more_to_submit(self) -> bool:
-        """Whether anything that is pending may come to have a job without waiting for the end of a stage."""
+        """True if a pending stage may get a job without waiting for the end of another stage."""
         return any(
-            all(parent.id not in self.followed or self.followed[parent.id].settles for parent in parents)
+            all(parent.id not in self.tracked or self.tracked[parent.id].settles for parent in parents)
             for parents in (stage.parents.values() for stage in self.pending.values())
         )
 
-    def _submit_what_can_be(self) -> None:
-        """Generation by generation: what waits for a job needs its id."""
+    def _submit_ready(self) -> None:
+        """Submit generation by generation: a dependency needs the parent's job id."""
         tried: set[str] = set()
         while ready := [
             stage for stage in self.pending.values() if stage.id not in tried and self._is_ready(stage)
         ]:
             for start in range(0, len(ready), AT_ONCE):
-                if self.stop.count or time.monotonic() < self.later_at:
+                if self.stop.count or time.monotonic() < self._later_at:
                     return
                 some = ready[start : start + AT_ONCE]
                 tried.update(stage.id for stage in some)
-                self._submit([order for stage in some if (order := self._take(stage)) is not None])
+                self._submit([submission for stage in some if (submission := self._lock(stage)) is not None])
 
     def _is_ready(self, stage: Stage) -> bool:
-        """Whether a stage may be submitted: what it builds on is finished, or has a job to wait for."""
+        """Return True if each parent of a stage is finished or has a job to depend on."""
         parents = [parent.id for parent in stage.parents.values() if parent.id not in self.report.done]
-        return all(parent in self.followed and self.followed[parent].job for parent in parents)
+        return all(parent in self.tracked and self.tracked[parent].job for parent in parents)
 
-    def _take(self, stage: Stage) -> Order | None:
-        """Lock a stage that is to be submitted; None if it is finished or another has it."""
-        folder = stage.folder(self.root)
-        before = folder.owner
-        if not folder.try_lock(self.purpose):
-            self._attach(stage, folder)
+    def _lock(self, stage: Stage) -> Submission | None:
+        """Lock a stage to submit it; return None if another executor has it or has finished it."""
+        before = stage.folder(self.root).owner
+        if not self._claim(stage):
             return None
-        if valid_done(folder) is not None:  # finished by another since it was judged
-            folder.release()
-            del self.pending[stage.id]
-            self._finish(stage, f"{stage.name} done, run elsewhere")
-            return None
-        parents = [self.followed[p.id] for p in stage.parents.values() if p.id in self.followed]
+        parents = [self.tracked[p.id] for p in stage.parents.values() if p.id in self.tracked]
         after = list(dict.fromkeys(parent.job for parent in parents))
-        return Order(stage, after, may_exist=before is not None)
+        return Submission(stage, after, may_exist=before is not None)
 
-    def _submit(self, orders: Sequence[Order]) -> None:
-        for order, job in zip(orders, self.submitter.submit(orders), strict=True):
+    def _submit(self, submissions: Sequence[Submission]) -> None:
+        for submission, job in zip(submissions, self.submitter.submit(submissions), strict=True):
             if isinstance(job, ComeBackLater):
-                self.view.say(f"the queue is full: {job}")
-                self.later_at = time.monotonic() + LATER_S
+                self.display.say(f"the queue is full: {job}")
+                self._later_at = time.monotonic() + LATER_S
                 continue
-            stage, folder = order.stage, order.stage.folder(self.root)
-            del self.pending[stage.id]
-            self.followed[stage.id] = Followed(stage, folder, Tail(folder.journal), job, ours=True)
-            waits = f", after {', '.join(order.after)}" if order.after else ""
-            self.view.say(f"{stage.name} submitted as job {job}{waits}")
+            stage = submission.stage
+            self._track(stage, job)
+            waits = f", after {', '.join(submission.after)}" if submission.after else ""
+            self.display.say(f"{stage.name} submitted as job {job}{waits}")
 
-    def _attach(self, stage: Stage, folder: StageFolder) -> None:
-        owner = folder.owner
-        if owner is None:  # given back just now: next time
-            return
+    def _attach(self, stage: Stage, owner: Owner) -> None:
+        self._track(stage, job_id(owner), owner)
+
+    def _track(self, stage: Stage, job: str, owner: Owner | None = None) -> None:
         del self.pending[stage.id]
-        tail = Tail(folder.journal)
-        self.followed[stage.id] = Followed(stage, folder, tail, job_id(owner), ours=False, owner=owner)
-        self.view.say(f"{stage.name} is awaited: run by {owner.describe()}")
+        folder = stage.folder(self.root)
+        self.tracked[stage.id] = TrackedJob(
+            stage=stage, folder=folder, tail=Tail(folder.journal), job=job, owner=owner
+        )
 
     def _look(self) -> None:
-        now = time.monotonic()
-        if now - self.read_at < READ_EVERY_S:
-            return
-        self.read_at = now
         jobs = None
-        if now - self.asked_at >= ASK_EVERY_S:
-            self.asked_at = now
-            with suppress(queue.QueueUnavailable):  # its controller restarts, perhaps: ask again later
-                jobs = queue.jobs([followed.job for followed in self.followed.values() if followed.job])
-        for followed in list(self.followed.values()):
-            if followed.stage.id in self.followed:  # a failure takes those that build on it along
-                self._look_at(followed, jobs)
+        if time.monotonic() - self._asked_at >= ASK_EVERY_S:
+            self._asked_at = time.monotonic()
+            with suppress(queue.QueueUnavailable):  # the controller may be restarting: ask again later
+                jobs = queue.jobs([tracked.job for tracked in self.tracked.values() if tracked.job])
+        for tracked in list(self.tracked.values()):
+            if tracked.stage.id in self.tracked:  # a failure takes those that build on it along
+                self._look_at(tracked, jobs)
 
-    def _look_at(self, followed: Followed, jobs: dict[str, queue.Job] | None) -> None:
-        progress = followed.tail.poll()
-        done = valid_done(followed.folder) if followed.folder.done.exists() else None
+    def _look_at(self, tracked: TrackedJob, jobs: dict[str, queue.Job] | None) -> None:
+        progress = tracked.tail.poll()
+        done = valid_done(tracked.folder) if tracked.folder.done.exists() else None
         if done is not None:
-            self._done(followed, done)
+            self._done(tracked, done)
             return
         if progress.status is Status.RUNNING:
-            self.view.running(followed.stage, progress, elsewhere=not followed.ours)
-        if not followed.job:
-            if followed.owner_is_gone():
-                self._ended(followed, "given up by who ran it")
+            self.display.running(tracked.stage, progress, elsewhere=not tracked.ours)
+        if not tracked.job:
+            if tracked.owner_is_gone():
+                self._ended(tracked, "given up by who ran it")
         elif jobs is not None:
-            job = jobs.get(followed.job)
+            job = jobs.get(tracked.job)
             if job is not None:
-                self._tell(followed, job)
-            if followed.job_is_over(job, self.seen):
-                how = f"job {followed.job} " + (f"ended as {job.raw}" if job else "is gone")
-                self._ended(followed, how, job is not None and job.state in CUT_OFF)
+                self._report_news(tracked, job)
+            if tracked.job_is_over(job, self.ends):
+                how = f"job {tracked.job} " + (f"ended as {job.raw}" if job else "is gone")
+                self._ended(tracked, how, job is not None and job.state in CUT_OFF)
 
-    def _tell(self, followed: Followed, job: queue.Job) -> None:
-        """Say what is new, and do not let a job that was put back wait for nothing."""
-        if followed.may_start_again(job):
-            with suppress(queue.QueueUnavailable):  # it starts by itself in two minutes
+    def _report_news(self, tracked: TrackedJob, job: queue.Job) -> None:
+        """Print changes of a job's state, and start a requeued job that SLURM only holds back."""
+        if tracked.may_start_again(job):
+            with suppress(queue.QueueUnavailable):  # the job starts without this, two minutes later
                 queue.start_now(job.id)
-        news = followed.news(job)
+        news = tracked.news(job)
         if news:
-            self.view.say(f"{followed.stage.name}: {news}")
+            self.display.say(f"{tracked.stage.name}: {news}")
 
-    def _ended(self, followed: Followed, how: str, cut_off: bool = False) -> None:
-        """Its job, or who ran it, is gone; in most cases without a result."""
-        done = valid_done(followed.folder)
+    def _ended(self, tracked: TrackedJob, how: str, cut_off: bool = False) -> None:
+        """Handle the end of a job, or of the process that ran the stage: mostly without a result."""
+        done = valid_done(tracked.folder)
         if done is not None:
-            self._done(followed, done)
+            self._done(tracked, done)
             return
-        self._drop(followed)
-        stage, attempt = followed.stage, followed.tail.progress.attempt
-        log = followed.folder.log(attempt, 0) if attempt else None
+        self._drop(tracked)
+        stage, attempt = tracked.stage, tracked.tail.progress.attempt
+        log = tracked.folder.log(attempt, 0) if attempt else None
         self.cut_off[stage.id] += cut_off
-        # Its job was cancelled with that of a parent which is taken up again.
+        # SLURM cancels a stage's job with the job of its parent, which runs again here.
         orphaned = any(parent.id not in self.report.done for parent in stage.parents.values())
-        if followed.failed and not cut_off:
-            self._fail(stage, Failure(followed.tail.progress.reason, log))
-        elif (
-            not followed.ours or orphaned or (cut_off and self.cut_off[stage.id] <= self.settings.max_retries)
-        ):
-            self.view.say(f"{stage.name}: {how}")
+        retry = cut_off and self.cut_off[stage.id] <= self.settings.max_retries
+        if tracked.failed and not cut_off:
+            self._fail(stage, Failure(tracked.tail.progress.reason, log))
+        elif not tracked.ours or orphaned or retry:
+            self.display.say(f"{stage.name}: {how}")
             self.pending[stage.id] = stage
         else:
             self._fail(stage, Failure(how, log))
 
-    def _done(self, followed: Followed, done: Done) -> None:
-        stage, begin_ms = followed.stage, followed.tail.progress.begin_ms
-        self._drop(followed)
-        if followed.ours:
-            self.report.ran.add(stage.id)
-            self._finish(stage, finished_line(stage, done, (done.finished_ms - begin_ms) / 1000))
+    def _done(self, tracked: TrackedJob, done: Done) -> None:
+        begin_ms = tracked.tail.progress.begin_ms
+        self._drop(tracked)
+        if tracked.ours:
+            self._finish_ours(tracked.stage, done, (done.finished_ms - begin_ms) / 1000)
         else:
-            self._finish(stage, f"{stage.name} done, run elsewhere")
+            self._finish_elsewhere(tracked.stage)
 
-    def _drop(self, followed: Followed) -> None:
-        del self.followed[followed.stage.id]
-        self.view.over(followed.stage)
+    def _drop(self, tracked: TrackedJob) -> None:
+        del self.tracked[tracked.stage.id]
+        self.display.over(tracked.stage)
 
-    def _finish(self, stage: Stage, line: str) -> None:
-        self.report.done.add(stage.id)
-        self.view.overall(len(self.report.done))
-        self.view.say(line)
-
-    def _fail(self, stage: Stage, failure: Failure) -> None:
-        """Mark what builds on it; SLURM itself cancels their jobs."""
-        self.report.failed[stage.id] = failure
-        self.view.say(failed_line(stage, failure))
-        affected = [stage]
-        while affected:
-            for child in self.graph.children[affected.pop().id]:
-                followed = self.followed.get(child.id)
-                if followed is not None:
-                    self._drop(followed)
-                elif self.pending.pop(child.id, None) is None:
-                    continue
-                self.report.blocked[child.id] = stage.id
-                self.view.say(f"{child.name} cannot run: {stage.name} failed")
-                affected.append(child)
+    def _forget(self, stage: Stage) -> bool:
+        """Forget it whether or not it has a job: SLURM itself cancels jobs of blocked stages."""
+        tracked = self.tracked.get(stage.id)
+        if tracked is not None:
+            self._drop(tracked)
+            return True
+        return self.pending.pop(stage.id, None) is not None
 
     def _leave(self) -> None:
-        """Say what goes on without this process."""
-        self.report.left = {key: followed.job for key, followed in self.followed.items()}
-        ours = sum(followed.ours for followed in self.followed.values())
-        others = len(self.followed) - ours
-        self.view.say(f"{ours} jobs go on by themselves, {others} stages are run by others")
+        """Report the jobs that run on without this process."""
+        self.report.left = {key: tracked.job for key, tracked in self.tracked.items()}
+        ours = sum(tracked.ours for tracked in self.tracked.values())
+        others = len(self.tracked) - ours
+        self.display.say(f"{ours} jobs go on by themselves, {others} stages are run by others")
         if self.pending:
             names = ", ".join(stage.name for stage in self.pending.values())
-            self.view.say(f"not submitted: {names}; the same command does it once what they wait for is done")
+            self.display.say(
+                f"not submitted: {names}; the same command does it once what they wait for is done"
+            )

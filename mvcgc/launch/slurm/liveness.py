@@ -23,12 +23,12 @@ def is_over(job: str) -> bool:
     if not queue.available():
         return False
     try:
-        return cluster == queue.cluster_name() and _seen().is_over(job_id)
+        return cluster == queue.cluster_name() and _end_tracker().is_over(job_id)
     except queue.QueueUnavailable:
         return False
 
 
-class Seen:
+class EndTracker:
     """What the cluster said of jobs, and since when it has said that those of them are over."""
 
     def __init__(self) -> None:
@@ -42,9 +42,9 @@ class Seen:
         if now - self._asked_at >= FRESH_S:
             self._mine, self._asked_at = queue.mine(), now
         # Another user's, forgotten, or younger than the answer.
-        return self.tell(job_id, self._mine.get(job_id) or queue.jobs([job_id]).get(job_id))
+        return self.observe(job_id, self._mine.get(job_id) or queue.jobs([job_id]).get(job_id))
 
-    def tell(self, job_id: str, job: queue.Job | None) -> bool:
+    def observe(self, job_id: str, job: queue.Job | None) -> bool:
         """Whether what the cluster has said just now (None: it does not know the job) is a job's end."""
         if job is not None and job.state.alive:
             self._ended_at.pop(job_id, None)
@@ -54,5 +54,5 @@ class Seen:
 
 
 @cache
-def _seen() -> Seen:
-    return Seen()
+def _end_tracker() -> EndTracker:
+    return EndTracker()

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mvcgc.launch.slurm.batch_script import batch_script
 from mvcgc.launch.slurm.config import SlurmConfig
-from mvcgc.launch.slurm.request import request
 from mvcgc.plan import Action, Graph, Stage, Verdict
 
 
@@ -27,7 +27,7 @@ def scripts(graph: Graph, verdicts: Mapping[str, Verdict], settings: SlurmConfig
         if verdicts[key].action is Action.SUBMIT:
             alike[stage.kind, *dataclasses.astuple(stage.runtime)].append(stage)
     return [
-        f"# {_title(stages)}\n{request(stages[0], settings, root, _after(stages[0], verdicts)).script}"
+        f"# {_title(stages)}\n{batch_script(stages[0], settings, root, _after(stages[0], verdicts)).text}"
         for stages in alike.values()
     ]
 

@@ -1,29 +1,28 @@
-"""Hands a stage to SLURM: one job per stage, whatever dies in between, and the lock with it."""
+"""Submits stages to SLURM: one job per stage, whatever dies in between; the job then owns the lock."""
 
 import os
-from collections.abc import Iterator, Sequence
+import re
+import subprocess
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import submitit
-from submitit.core.utils import FailedJobError, FailedSubmissionError, environment_variables
 from submitit.helpers import clean_env
 
 from mvcgc.errors import UserError
 from mvcgc.launch.slurm import queue
+from mvcgc.launch.slurm.batch_script import BatchScript, batch_script, job_name
 from mvcgc.launch.slurm.config import SlurmConfig
 from mvcgc.launch.slurm.liveness import job_of
-from mvcgc.launch.slurm.request import Request, job_name, request
 from mvcgc.plan import Stage
 from mvcgc.runs.folder import StageFolder
 from mvcgc.stages import provenance
 
-# sbatch mostly waits, for the disk and for the controller; more at once would be more than its share.
+# sbatch mostly waits for the disk and the controller; more at once would be more than one user's share.
 AT_ONCE = 8
-# What sbatch says when it would take the job later.
+# Parts of sbatch's messages that mean: try again later.
 _LATER = (
     "MaxSubmitJob",
     "QOSMaxSubmitJob",
@@ -39,12 +38,17 @@ class ComeBackLater(Exception):
     """SLURM takes no more jobs at present."""
 
 
-@dataclass(frozen=True)
-class Order:
-    """A stage whose job is wanted, to run after the jobs ``after``.
+class SbatchError(Exception):
+    """sbatch refused a job, or its answer names no job; the text is what it printed."""
 
-    ``may_exist`` where who held the lock before died, perhaps with the job submitted and the lock not yet
-    handed over: that job is taken then.
+
+@dataclass(frozen=True)
+class Submission:
+    """A stage to submit, to run after the jobs ``after``.
+
+    Attributes:
+        may_exist: the lock's previous owner died, perhaps after it submitted the job and before it handed
+            the lock over: such a job is adopted.
     """
 
     stage: Stage
@@ -52,38 +56,13 @@ class Order:
     may_exist: bool
 
 
-class _Executor(submitit.SlurmExecutor):
-    """Submitit's way to sbatch, for a batch script that is there already."""
-
-    def __init__(self, wanted: Request) -> None:
-        super().__init__(wanted.folder)
-        self._wanted = wanted
-
-    def submit_script(self) -> str:
-        """The job's id. Raises what submitit raises if sbatch refuses."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        return str(self._submit_command("").job_id)
-
-    def _make_submission_file_text(self, command: str, uid: str) -> str:
-        return self._wanted.script
-
-
-@contextmanager
-def _outside_of_jobs() -> Iterator[None]:
-    """Within another job, forget what it is, or the new one would take its size; keep the cluster."""
-    if "SLURM_JOB_ID" not in os.environ:
-        yield
-        return
-    kept = {name: os.environ[name] for name in ("SLURM_CONF",) if name in os.environ}
-    with clean_env(), environment_variables(**kept):
-        yield
-
-
 @dataclass
 class Submitter:
     """Submits stages under their locks.
 
-    ``code`` is where jobs import their code from, None for here; ``module`` is what their ranks run.
+    Attributes:
+        code: folder that jobs import their code from; None for where Python finds it.
+        module: module that each rank runs.
     """
 
     root: Path
@@ -92,41 +71,85 @@ class Submitter:
     module: str
     _provenance: dict[str, Any] = field(default_factory=provenance.submission)
 
-    def submit(self, orders: Sequence[Order]) -> list[str | ComeBackLater]:
-        """Bring about the stages' jobs side by side: their ids, or why SLURM does not take them now.
+    def submit(self, submissions: Sequence[Submission]) -> list[str | ComeBackLater]:
+        """Submit stages in parallel; return their job ids, or why SLURM does not take them now.
 
-        The caller holds the stages' locks; the jobs have them then. What got no job is unlocked.
+        The caller holds the stages' locks. Each job then owns its stage's lock; a stage without a job is
+        unlocked.
 
-        Raises UserError if sbatch refuses one, QueueUnavailable; the others' jobs are submitted even so.
+        Raises:
+            UserError: if sbatch refuses one; the others are submitted all the same.
+            QueueUnavailable: if SLURM does not answer.
         """
-        with _outside_of_jobs(), ThreadPoolExecutor(AT_ONCE) as pool:
-            return list(pool.map(self._submit, orders))
+        environment = _environment()
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            return list(pool.map(lambda submission: self._submit(submission, environment), submissions))
 
-    def _submit(self, order: Order) -> str | ComeBackLater:
-        folder = order.stage.folder(self.root)
+    def _submit(self, submission: Submission, environment: Mapping[str, str]) -> str | ComeBackLater:
+        folder = submission.stage.folder(self.root)
         try:
-            existing = self._existing(order.stage) if order.may_exist else None
-            job_id = existing or self._submit_new(order.stage, folder, order.after)
+            existing = self._existing(submission.stage) if submission.may_exist else None
+            job_id = existing or self._submit_new(submission, folder, environment)
             folder.lock.hand_over(job_of(job_id))
             return job_id
         except ComeBackLater as later:
             return later
         finally:
-            folder.release()  # nothing, where the job has it now
+            folder.release()  # does nothing if the job owns the lock by now
 
     def _existing(self, stage: Stage) -> str | None:
         found = queue.jobs_named(job_name(stage.name, stage.fingerprint, self.root))
         return found[0].id if found else None
 
-    def _submit_new(self, stage: Stage, folder: StageFolder, after: Sequence[str]) -> str:
+    def _submit_new(self, submission: Submission, folder: StageFolder, environment: Mapping[str, str]) -> str:
+        stage = submission.stage
         folder.done.unlink(missing_ok=True)  # it is damaged, or the stage would not be submitted
         stage.config(self.root).write(folder)
         provenance.record_submission(folder, self._provenance)
+        script = batch_script(
+            stage, self.settings, self.root, submission.after, code=self.code, module=self.module
+        )
         try:
-            wanted = request(stage, self.settings, self.root, after, code=self.code, module=self.module)
-            return _Executor(wanted).submit_script()
-        except (FailedJobError, FailedSubmissionError) as error:
-            said = " ".join(line for line in str(error).splitlines() if "sbatch: error" in line) or str(error)
+            return sbatch(script, environment)
+        except SbatchError as error:
+            said = str(error)
             if any(text in said for text in _LATER):
-                raise ComeBackLater(" ".join(said.split())) from error
-            raise UserError(f"sbatch refuses {stage.name}: {' '.join(said.split())}") from error
+                raise ComeBackLater(said) from error
+            raise UserError(f"sbatch refuses {stage.name}: {said}") from error
+
+
+def sbatch(script: BatchScript, environment: Mapping[str, str]) -> str:
+    """Submit a job and keep its script as ``<job id>_submission.sh`` in its folder; return the job's id.
+
+    Waits as long as sbatch does: a job whose sbatch was killed may be in the queue all the same.
+
+    Raises:
+        SbatchError: if there is no sbatch, or it refuses the job.
+    """
+    script.folder.mkdir(parents=True, exist_ok=True)
+    command = ("sbatch", "--parsable")
+    try:
+        done = subprocess.run(
+            command, input=script.text, env=dict(environment), capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError as error:
+        raise SbatchError("sbatch is not installed here") from error
+    job = re.search(r"^(\d+)(;.*)?$", done.stdout, re.MULTILINE)  # "ID" or "ID;CLUSTER", after any banner
+    if done.returncode != 0 or job is None:
+        errors = [line for line in done.stderr.splitlines() if "sbatch: error" in line]
+        said = " ".join(" ".join(errors or [done.stderr, done.stdout]).split())
+        raise SbatchError(said or f"exit code {done.returncode}")
+    (script.folder / f"{job[1]}_submission.sh").write_text(script.text)
+    return job[1]
+
+
+def _environment() -> dict[str, str]:
+    """Return sbatch's environment.
+
+    A job submitted from within another job would inherit its size: that job's variables are left out.
+    """
+    if "SLURM_JOB_ID" not in os.environ:
+        return dict(os.environ)
+    kept = {name: os.environ[name] for name in ("SLURM_CONF",) if name in os.environ}
+    with clean_env():
+        return {**os.environ, **kept}

@@ -24,7 +24,7 @@ from mvcgc.data.loading import shared_memory
 from mvcgc.data.loading.batch import Batch
 from mvcgc.data.loading.loader import AHEAD, Loader, UnreadableVideos, eval_loader, train_loader
 from mvcgc.errors import UserError
-from mvcgc.launch.slurm.epilogue import Ending, Next, decide
+from mvcgc.launch.slurm.requeue_policy import Ending, Next, decide
 from mvcgc.runs.journal import Status
 
 CPU = torch.device("cpu")
@@ -201,10 +201,10 @@ from multiprocessing import active_children
 from multiprocessing.popen_spawn_posix import Popen
 from pathlib import Path
 import torch
-from mvcgc.data.dataset import Source
-from mvcgc.data.loader import train_loader
-from mvcgc.data.manifest import load
-from mvcgc.data.sampling import AugmentConfig, ClipConfig, MotionConfig
+from mvcgc.data.clips.dataset import Source
+from mvcgc.data.loading.loader import train_loader
+from mvcgc.data.index.manifest import load
+from mvcgc.data.clips.sampling import AugmentConfig, ClipConfig, MotionConfig
 
 if __name__ == "__main__":
     signal.signal(signal.SIGUSR2, lambda *_: None)

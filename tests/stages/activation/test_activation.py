@@ -18,9 +18,8 @@ from mvcgc.errors import UserError
 from mvcgc.models.classifier import Probe
 from mvcgc.runs.folder import StageFolder
 from mvcgc.runs.journal import JournalWriter, Tail
+from mvcgc.stages.activation import ActivationConfig, ActivationSpec, choose, class_map
 from mvcgc.stages.activation import run as activation
-from mvcgc.stages.activation.run import choose, class_map
-from mvcgc.stages.activation.spec import ActivationConfig, ActivationSpec
 from mvcgc.stages.context import Result
 from mvcgc.train import Interrupted, StopFlag
 from mvcgc.video import Matrix, to_rgb

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mvcgc.launch.machine import Share
-from mvcgc.launch.ranks import Ranks
+from mvcgc.launch.local.machine import Share
+from mvcgc.launch.local.processes import RankProcesses
 from mvcgc.launch.report import Failure
 from mvcgc.plan import Stage
 from mvcgc.runs.folder import StageFolder
@@ -23,7 +23,7 @@ class Attempt:
     folder: StageFolder
     number: int
     share: Share
-    ranks: Ranks
+    ranks: RankProcesses
     tail: Tail
     started: float = field(default_factory=time.monotonic)
 
@@ -45,13 +45,18 @@ class Attempt:
         }
         folder.logs.mkdir(parents=True, exist_ok=True)
         logs = [folder.log(number, rank) for rank in range(stage.runtime.ranks)]
-        ranks = Ranks.start([*command, str(folder.path)], logs, environment)
+        ranks = RankProcesses.start([*command, str(folder.path)], logs, environment)
         try:
             folder.lock.extend(ranks.pids)
         except BaseException:
             ranks.kill()
             raise
         return cls(stage, folder, number, share, ranks, Tail(folder.journal))
+
+    @property
+    def seconds(self) -> float:
+        """Time since the start."""
+        return time.monotonic() - self.started
 
     def failure(self) -> Failure:
         """Why it failed, once all ranks have ended; the journal is made to say so, too.

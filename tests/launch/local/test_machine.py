@@ -6,7 +6,7 @@ from plan_factories import make_graph, make_row
 
 from mvcgc.dist import Device
 from mvcgc.errors import UserError
-from mvcgc.launch.machine import Machine, Pool, Share, cgroup_cores
+from mvcgc.launch.local.machine import Capacity, ResourcePool, Share, cgroup_cores
 from mvcgc.plan import Resources, Stage
 from mvcgc.stages.spec import Runtime
 
@@ -28,10 +28,10 @@ def test_a_containers_limit(tmp_path: Path, content: str, cores: int) -> None:
 def test_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert 1 <= Machine.here().cores <= len(os.sched_getaffinity(0))
-    assert Machine.here().gpus == ("0", "1")
+    assert 1 <= Capacity.here().cores <= len(os.sched_getaffinity(0))
+    assert Capacity.here().gpus == ("0", "1")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5, GPU-ab,-1")
-    assert Machine.here().gpus == ("5", "GPU-ab")
+    assert Capacity.here().gpus == ("5", "GPU-ab")
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_how_many_gpus_a_stage_is_to_have(runtime: Runtime, gpus: int, wanted: int) -> None:
-    pool = Pool(Machine(4, tuple(str(gpu) for gpu in range(gpus))))
+    pool = ResourcePool(Capacity(4, tuple(str(gpu) for gpu in range(gpus))))
     stage = stage_with(runtime)
     assert pool.gpus_for(stage) == wanted
     if wanted > gpus:
@@ -60,7 +60,7 @@ def test_how_many_gpus_a_stage_is_to_have(runtime: Runtime, gpus: int, wanted: i
 
 
 def test_what_is_taken_is_gone_until_it_is_given_back() -> None:
-    pool = Pool(Machine(3, ("a", "b")))
+    pool = ResourcePool(Capacity(3, ("a", "b")))
     stage = stage_with(Runtime(ranks=2))
     share = pool.take(stage)
     assert share == Share(2, ("a", "b"))

@@ -2,12 +2,20 @@ import io
 import re
 
 import pytest
-from plan_factories import make_graph, make_row
 from rich.console import Console
+from rows import make_graph, make_row
 
-from mvcgc.launch.machine import Share
+from mvcgc.launch.display import (
+    BarDisplay,
+    LineDisplay,
+    duration,
+    failed_line,
+    make_display,
+    seconds_left,
+    start_line,
+)
+from mvcgc.launch.local.machine import Share
 from mvcgc.launch.report import Failure
-from mvcgc.launch.views import BarView, LineView, duration, failed_line, make_view, seconds_left, start_line
 from mvcgc.plan import Graph, Stage
 from mvcgc.runs.journal import Progress, Status
 
@@ -50,16 +58,16 @@ def test_durations(seconds: float, text: str) -> None:
 
 def test_lines(graph: Graph, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr("mvcgc.launch.views.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("mvcgc.launch.display.time.monotonic", lambda: now[0])
     said = io.StringIO()
-    with LineView(graph, Console(file=said, width=20)) as view:
-        view.say("init/rgb starts [here] and goes on for longer than the console is wide")
-        view.overall(2)
+    with LineDisplay(graph, Console(file=said, width=20)) as display:
+        display.say("init/rgb starts [here] and goes on for longer than the console is wide")
+        display.overall(2)
         for second in range(50):
             now[0] = float(second)
-            view.running(stage, progress(second), elsewhere=False)
-        view.over(stage)
-        view.running(stage, Progress(), elsewhere=True)
+            display.running(stage, progress(second), elsewhere=False)
+        display.over(stage)
+        display.running(stage, Progress(), elsewhere=True)
     assert said.getvalue().splitlines() == [
         "[0/5] init/rgb starts [here] and goes on for longer than the console is wide",
         "[2/5] init/rgb: step 20/100 loss 2.5, 123 clips/s, 40 s left",
@@ -69,12 +77,12 @@ def test_lines(graph: Graph, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_bars(graph: Graph, stage: Stage) -> None:
     drawn = io.StringIO()
-    with BarView(graph, Console(file=drawn, force_terminal=True, width=120)) as view:
-        view.say("init/rgb starts [here]")
-        view.running(stage, progress(20), elsewhere=True)
-        view.overall(3)
-        view.over(stage)
-        view.overall(4)
+    with BarDisplay(graph, Console(file=drawn, force_terminal=True, width=120)) as display:
+        display.say("init/rgb starts [here]")
+        display.running(stage, progress(20), elsewhere=True)
+        display.overall(3)
+        display.over(stage)
+        display.overall(4)
     plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", drawn.getvalue())
     assert "init/rgb starts [here]" in plain
     assert re.search(r"init/rgb \(elsewhere\) .* 20/100 .* loss 2.5, 123 clips/s, 40 s left", plain)
@@ -85,10 +93,10 @@ def test_bars(graph: Graph, stage: Stage) -> None:
 
 def test_a_terminal_gets_bars_and_a_log_lines(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
-    assert isinstance(make_view(graph), BarView)
+    assert isinstance(make_display(graph), BarDisplay)
     monkeypatch.delenv("FORCE_COLOR")
     monkeypatch.setattr("sys.stderr", io.StringIO())
-    assert isinstance(make_view(graph), LineView)
+    assert isinstance(make_display(graph), LineDisplay)
 
 
 def test_start_and_failure(stage: Stage) -> None:

@@ -1,4 +1,4 @@
-"""A root of runs whose stages are played by ``stub_stage.py``."""
+"""A root of runs whose stages are played by ``fake_stage.py``."""
 
 import json
 import multiprocessing
@@ -14,17 +14,17 @@ from typing import Any
 from plan_factories import make_graph, make_row
 from rich.console import Console
 
-from mvcgc.launch.local import execute
-from mvcgc.launch.machine import Machine
+from mvcgc.launch.display import LineDisplay
+from mvcgc.launch.local.execute import execute
+from mvcgc.launch.local.machine import Capacity
 from mvcgc.launch.report import Report
-from mvcgc.launch.views import LineView
 from mvcgc.plan import Graph
 
-STUB = Path(__file__).with_name("stub_stage.py")
+FAKE_STAGE = Path(__file__).with_name("fake_stage.py")
 
 
 @dataclass
-class Stubs:
+class FakeStages:
     """Behaviours in, events out."""
 
     root: Path
@@ -32,7 +32,7 @@ class Stubs:
     @property
     def command(self) -> list[str]:
         """What `execute` starts for a rank."""
-        return [sys.executable, str(STUB), str(self.root)]
+        return [sys.executable, str(FAKE_STAGE), str(self.root)]
 
     def behave(self, **behaviour: dict[str, Any]) -> None:
         """By the name of a stage, ``_`` for its slash and ``any`` for all others."""
@@ -42,12 +42,14 @@ class Stubs:
     def run(self, graph: Graph, cores: int = 8, gpus: tuple[str, ...] = ()) -> tuple[Report, str]:
         """Execute and return what was printed, too."""
         said = StringIO()
-        view = LineView(graph, Console(file=said))
-        report = execute(graph, self.root, machine=Machine(cores, gpus), view=view, command=self.command)
+        display = LineDisplay(graph, Console(file=said))
+        report = execute(
+            graph, self.root, capacity=Capacity(cores, gpus), display=display, command=self.command
+        )
         return report, said.getvalue()
 
     def events(self, what: str | None = None) -> list[dict[str, Any]]:
-        """What the stubs did, in order."""
+        """What the fakes did, in order."""
         path = self.root / "events"
         lines = path.read_text().splitlines() if path.exists() else []
         found = [json.loads(line) for line in lines]
@@ -68,9 +70,9 @@ class Stubs:
 def _execute(root: Path, ks: list[int], output: Path) -> None:
     with output.open("w", buffering=1) as said:
         graph = make_graph([make_row(method__k=k) for k in ks])
-        view = LineView(graph, Console(file=said), every_s=0.5)
-        command = Stubs(root).command
-        report = execute(graph, root, purpose="other", machine=Machine(8), view=view, command=command)
+        display = LineDisplay(graph, Console(file=said), every_s=0.5)
+        command = FakeStages(root).command
+        report = execute(graph, root, purpose="other", capacity=Capacity(8), display=display, command=command)
     sys.exit(report.exit_code)
 
 
@@ -80,11 +82,11 @@ class Executor:
     It is forked off a server that has imported everything: only the first one takes seconds to start.
     """
 
-    def __init__(self, stubs: Stubs, ks: list[int]) -> None:
+    def __init__(self, fakes: FakeStages, ks: list[int]) -> None:
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["mvcgc.launch.local"])
-        self._output = stubs.root / f"said-{uuid.uuid4().hex}"
-        self._process = context.Process(target=_execute, args=(stubs.root, ks, self._output))
+        context.set_forkserver_preload(["mvcgc.launch.local.execute"])
+        self._output = fakes.root / f"said-{uuid.uuid4().hex}"
+        self._process = context.Process(target=_execute, args=(fakes.root, ks, self._output))
         self._process.start()
 
     @property

@@ -1,4 +1,4 @@
-"""Runs a command that dies with its parent: ``tether.py <parent pid> <command> ...``.
+"""Runs a command that dies with its parent: ``die_with_parent.py <parent pid> <command> ...``.
 
 A rank whose executor was killed would go on alone, holding memory and GPUs that nobody watches. Linux sends
 SIGTERM to this process once its parent is gone; that setting survives exec, so the rank itself receives it,

@@ -10,15 +10,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mvcgc.launch.logs import last_line
+
 # What a rank's exit says: it was asked to stop, and its checkpoint is on the disk.
 CHECKPOINTED = 3
 # How long the others may take to say why, once a rank has failed; without it they hang in a collective.
 LAST_WORDS_S = 5.0
-TETHER = Path(__file__).with_name("tether.py")
+DIE_WITH_PARENT = Path(__file__).with_name("die_with_parent.py")
 
 
 @dataclass
-class Ranks:
+class RankProcesses:
     """Running or ended processes, by rank, and the logs they write to."""
 
     processes: list[subprocess.Popen[bytes]]
@@ -28,7 +30,9 @@ class Ranks:
     _own_codes: list[int | None] | None = field(default=None, init=False)
 
     @classmethod
-    def start(cls, command: Sequence[str], logs: Sequence[Path], environment: Mapping[str, str]) -> "Ranks":
+    def start(
+        cls, command: Sequence[str], logs: Sequence[Path], environment: Mapping[str, str]
+    ) -> "RankProcesses":
         """Start ``command`` once per log, with ``environment`` and the variables that make it a rank."""
         world = str(len(logs))
         shared = {
@@ -117,10 +121,10 @@ class Ranks:
 
 
 def _start(command: Sequence[str], log: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    tether = [sys.executable, "-I", "-S", str(TETHER), str(os.getpid())]
+    wrapper = [sys.executable, "-I", "-S", str(DIE_WITH_PARENT), str(os.getpid())]
     with log.open("ab") as output:
         return subprocess.Popen(
-            [*tether, *command],
+            [*wrapper, *command],
             env=dict(environment),
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -137,12 +141,3 @@ def free_port() -> int:
         port = probe.getsockname()[1]
         assert isinstance(port, int)
         return port
-
-
-def last_line(log: Path) -> str:
-    """The last line of a log that is not blank, cut to what fits a message."""
-    try:
-        lines = log.read_bytes()[-4096:].decode(errors="replace").split("\n")
-    except FileNotFoundError:
-        return ""
-    return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "")

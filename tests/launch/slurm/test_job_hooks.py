@@ -1,60 +1,18 @@
-"""What happens on a job's own machines: a rank's place, and the batch script's first and last words."""
+"""The batch script's hooks on a job's first machine."""
 
 from pathlib import Path
 
 import pytest
-from plan_factories import checkpoint, finish, make_graph, make_row
+from rows import checkpoint, finish, make_graph, make_row
 
-from mvcgc.errors import UserError
-from mvcgc.launch.slurm import batch, queue
-from mvcgc.launch.slurm.job import PORTS, place
+from mvcgc.launch.slurm import job_hooks, queue
 from mvcgc.launch.slurm.queue import Job, JobState
 from mvcgc.plan import Stage
 from mvcgc.runs.folder import StageFolder
 from mvcgc.runs.journal import JournalWriter, Status, Tail
 
-STEP = {
-    "SLURM_JOB_ID": "4711",
-    "SLURM_PROCID": "3",
-    "SLURM_NTASKS": "4",
-    "SLURM_LOCALID": "1",
-    "SLURM_JOB_NODELIST": "localhost,node[2-3]",
-}
 
-
-class TestPlace:
-    @pytest.fixture(autouse=True)
-    def _within_a_step(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("SLURM_JOB_NODELIST", STEP["SLURM_JOB_NODELIST"])
-
-    def test_comes_from_slurms_variables(self) -> None:
-        found = place(STEP)
-        assert {key: found[key] for key in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR")} == {
-            "RANK": "3",
-            "WORLD_SIZE": "4",
-            "LOCAL_RANK": "1",
-            "MASTER_ADDR": "localhost",
-        }
-        assert int(found["MASTER_PORT"]) in PORTS
-
-    def test_a_restart_gets_another_port(self) -> None:
-        assert place(STEP)["MASTER_PORT"] != place({**STEP, "SLURM_RESTART_COUNT": "1"})["MASTER_PORT"]
-
-    def test_a_rank_with_a_gpu_of_its_own_sees_no_other(self) -> None:
-        assert place({**STEP, "SLURM_GPUS_PER_TASK": "1"})["LOCAL_RANK"] == "0"
-
-    def test_a_node_whose_name_does_not_resolve_is_met_by_its_address(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("SLURM_JOB_NODELIST", "no-such-host.invalid")
-        assert place({**STEP, "SLURM_LAUNCH_NODE_IPADDR": "10.0.0.7"})["MASTER_ADDR"] == "10.0.0.7"
-
-    def test_is_refused_outside_a_step(self) -> None:
-        with pytest.raises(UserError, match="SLURM_PROCID is not set"):
-            place({"SLURM_JOB_ID": "1", "SLURM_LOCALID": "0"})
-
-
-class TestBatch:
+class TestJobHooks:
     @pytest.fixture
     def stage(self) -> Stage:
         return next(iter(make_graph([make_row()]).stages.values()))
@@ -82,13 +40,13 @@ class TestBatch:
     def test_numbers_of_attempts_do_not_come_again(
         self, folder: StageFolder, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        assert batch.main(["begin", str(folder.path)]) == 0
-        assert batch.main(["begin", str(folder.path)]) == 0
+        assert job_hooks.main(["begin", str(folder.path)]) == 0
+        assert job_hooks.main(["begin", str(folder.path)]) == 0
         assert capsys.readouterr().out.split() == ["1", "2"]
 
     def test_a_job_takes_the_lock_that_nobody_has(self, folder: StageFolder) -> None:
         folder.lock.path.unlink()
-        assert batch.main(["begin", str(folder.path)]) == 0
+        assert job_hooks.main(["begin", str(folder.path)]) == 0
         assert folder.owner is not None
         assert folder.owner.job == "c:7"
 
@@ -97,22 +55,22 @@ class TestBatch:
     ) -> None:
         monkeypatch.setenv("SLURM_JOB_ID", "8")
         monkeypatch.delenv("MVCGC_ATTEMPT")
-        assert batch.main(["begin", str(folder.path)]) == 1
+        assert job_hooks.main(["begin", str(folder.path)]) == 1
         assert "is run by job 7 on c" in capsys.readouterr().err
-        assert batch.main(["end", str(folder.path), "1"]) == 1
+        assert job_hooks.main(["end", str(folder.path), "1"]) == 1
         assert folder.owner is not None
 
     def test_a_finished_stage_gives_its_lock_back(
         self, folder: StageFolder, stage: Stage, tmp_path: Path
     ) -> None:
         finish(stage, tmp_path, loss=0.5)
-        assert batch.main(["end", str(folder.path), "143"]) == 0
+        assert job_hooks.main(["end", str(folder.path), "143"]) == 0
         assert folder.owner is None
 
     def test_a_failed_one_says_so_and_gives_its_lock_back(self, folder: StageFolder) -> None:
         folder.logs.mkdir()
         folder.log(1, 0).write_text("ModuleNotFoundError: No module named 'torch'\n")
-        assert batch.main(["end", str(folder.path), "1", "--max-retries=3"]) == 1
+        assert job_hooks.main(["end", str(folder.path), "1", "--max-retries=3"]) == 1
         assert folder.owner is None
         assert self.put_back == []
         progress = Tail(folder.journal).poll()
@@ -125,14 +83,14 @@ class TestBatch:
         checkpoint(stage, tmp_path, 8)
         with JournalWriter(folder.journal, 1) as journal:
             journal.end(Status.INTERRUPTED, "SIGUSR2")
-        batch.main(["end", str(folder.path), "0", "--max-retries=0"])
+        job_hooks.main(["end", str(folder.path), "0", "--max-retries=0"])
         assert self.put_back == [("7", "")]
         assert folder.owner is not None
 
     def test_a_killed_one_goes_elsewhere_a_few_times(self, folder: StageFolder) -> None:
         (folder.path / "slurm" / "1.log").write_text("srun: error: node2: task 1: Killed\n")
         for _ in range(3):
-            batch.main(["end", str(folder.path), "137", "--max-retries=2"])
+            job_hooks.main(["end", str(folder.path), "137", "--max-retries=2"])
         assert self.put_back == [("7", "node2")] * 2
         assert "node2: Killed; given up after 2 retries" in Tail(folder.journal).poll().reason
 
@@ -141,6 +99,6 @@ class TestBatch:
         checkpoint(stage, tmp_path, 8)
         with JournalWriter(folder.journal, 1) as journal:
             journal.end(Status.INTERRUPTED, "SIGTERM")
-        assert batch.main(["end", str(folder.path), "0", "--max-retries=3"]) == 1
+        assert job_hooks.main(["end", str(folder.path), "0", "--max-retries=3"]) == 1
         assert self.put_back == []
         assert folder.owner is not None

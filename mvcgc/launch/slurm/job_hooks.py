@@ -1,7 +1,7 @@
-"""What a job's batch script runs on the job's first machine, before its ranks start and after they ended.
+"""Hooks of a job's batch script, run on the job's first machine before its ranks start and after they end.
 
-``python -m mvcgc.launch.slurm.batch begin FOLDER`` prints the number of the attempt, ``end FOLDER STATUS``
-decides, while the job still runs, whether it is over or goes back into the queue.
+``python -m mvcgc.launch.slurm.job_hooks begin FOLDER`` prints the number of the attempt. ``... end FOLDER
+STATUS`` decides, while the job still runs, whether the job ends or is requeued.
 """
 
 import argparse
@@ -14,9 +14,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mvcgc.files import write_atomic
+from mvcgc.launch.logs import last_line
 from mvcgc.launch.slurm import queue
-from mvcgc.launch.slurm.epilogue import Ending, Next, decide, srun_events
 from mvcgc.launch.slurm.liveness import job_of
+from mvcgc.launch.slurm.requeue_policy import Ending, Next, decide, srun_events
 from mvcgc.runs.folder import StageFolder
 from mvcgc.runs.journal import JournalWriter, Status
 from mvcgc.runs.state import newest_checkpoint, next_attempt, stage_state, valid_done
@@ -155,21 +156,13 @@ def _ending(folder: StageFolder, attempt: int, status: int, retries: Retries) ->
         events=srun_events(text),
         checkpoint=-1 if checkpoint is None else checkpoint,
         checkpoint_before=retries.checkpoint,
-        last_line=_last_line(folder, attempt) or _last_line_of(batch_log),
+        last_line=_last_line(folder, attempt) or last_line(batch_log),
     )
 
 
 def _last_line(folder: StageFolder, attempt: int) -> str:
-    lines = [_last_line_of(log) for log in sorted(folder.logs.glob(f"{attempt}.*.log"))]
+    lines = [last_line(log) for log in sorted(folder.logs.glob(f"{attempt}.*.log"))]
     return next((line for line in lines if line), "")
-
-
-def _last_line_of(log: Path) -> str:
-    try:
-        lines = log.read_bytes()[-4096:].decode(errors="replace").split("\n")
-    except FileNotFoundError:
-        return ""
-    return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "")
 
 
 def _enough_without(node: str) -> bool:

@@ -1,15 +1,13 @@
-"""What is submitted for a stage. Pure: asks no cluster and runs nothing."""
+"""The batch script of a stage's job. Pure: asks no cluster and runs nothing."""
 
 import dataclasses
 import hashlib
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from submitit.slurm.slurm import _make_sbatch_string
 
 from mvcgc.dist import Device
 from mvcgc.errors import UserError
@@ -17,14 +15,14 @@ from mvcgc.launch.slurm.config import SlurmConfig
 from mvcgc.plan import Resources, Row, Stage
 from mvcgc.stages.spec import Runtime
 
-BATCH = "mvcgc.launch.slurm.batch"
+JOB_HOOKS = "mvcgc.launch.slurm.job_hooks"
 # What a rank runs, a stage's folder as its only argument.
-RANK = "mvcgc.launch.slurm.job"
+RANK = "mvcgc.launch.slurm.rank"
 # A rank that fails takes its job down at once; one that ends well may wait a minute for the others.
 SRUN_ARGS = ("--kill-on-bad-exit=1", "--wait=60")
-# Put back into the queue when a node fails or a better job comes; cancelled once a parent has failed.
+# Requeued when a node fails or another job preempts it; cancelled once a parent has failed.
 SBATCH = {"requeue": True, "kill-on-invalid-dep": "yes"}
-# Keys of the stock launcher that go to sbatch as they are.
+# Keys of the stock launcher that are passed to sbatch unchanged.
 PASSED = (
     "partition",
     "qos",
@@ -37,22 +35,20 @@ PASSED = (
     "gpus_per_task",
     "mem_per_gpu",
     "mem_per_cpu",
-    "signal_delay_s",
-    "stderr_to_stdout",
     "wckey",
 )
 
 
 @dataclass(frozen=True)
-class Request:
+class BatchScript:
     """A job: its name, the folder of its scripts and outputs, and its batch script."""
 
     name: str
     folder: Path
-    script: str
+    text: str
 
 
-def request(
+def batch_script(
     stage: Stage,
     settings: SlurmConfig,
     root: Path,
@@ -60,35 +56,78 @@ def request(
     *,
     code: Path | None = None,
     module: str = RANK,
-) -> Request:
-    """The job that runs ``stage`` once the jobs ``after`` have ended well.
+) -> BatchScript:
+    """Return the job that runs ``stage`` once the jobs ``after`` have succeeded.
 
-    ``code`` is a folder to import the code from, in place of where Python finds it. Each rank runs ``module``
-    with the stage's folder.
+    Args:
+        code: folder to import the code from; None for where Python finds it.
+        module: module that each rank runs, with the stage's folder.
     """
-    folder = stage.folder(root.absolute())
+    folder = stage.folder(root.absolute()).path
     name = job_name(stage.name, stage.fingerprint, root)
-    runtime = stage.runtime
-    cpus = settings.cpus_per_task or (None if settings.cpus_per_gpu else runtime.cpus)
-    parameters: dict[str, Any] = {
-        **{key: getattr(settings, key) for key in PASSED},
-        "job_name": name,
+    cpus = settings.cpus_per_task or (None if settings.cpus_per_gpu else stage.runtime.cpus)
+    flags = {**_sizes(stage.runtime, settings, cpus), **_flags(name, folder, settings, after), **SBATCH}
+    srun = ["srun", "--unbuffered", "--output", _log(folder, "%t", "out")]
+    srun += [] if settings.stderr_to_stdout else ["--error", _log(folder, "%t", "err")]
+    srun += [*SRUN_ARGS, *([f"--cpus-per-task={cpus}"] if cpus else []), *settings.srun_args]
+    lines = [
+        "#!/bin/bash",
+        "",
+        "# Parameters",
+        *_directives({**flags, **_dashed(settings.additional_parameters)}),
+        "",
+        "# setup",
+        *(settings.setup or []),
+        *_setup(folder, settings, cpus or 1, code),
+        "",
+        "# command",
+        f"{shlex.join(srun)} {_python(module)} {shlex.quote(str(folder))}",
+        "",
+    ]
+    return BatchScript(name, folder / "slurm", "\n".join(lines))
+
+
+def _sizes(runtime: Runtime, settings: SlurmConfig, cpus: int | None) -> dict[str, Any]:
+    """Return the options of sbatch for what a job holds, and for how long; None leaves it to the cluster."""
+    return {
+        **_dashed({key: getattr(settings, key) for key in PASSED}),
         "nodes": runtime.nodes,
-        "ntasks_per_node": runtime.ranks // runtime.nodes,
-        "cpus_per_task": cpus,
-        "gpus_per_node": _gpus_per_node(runtime, settings),
+        "ntasks-per-node": runtime.ranks // runtime.nodes,
+        "cpus-per-task": cpus,
+        "gpus-per-node": _gpus_per_node(runtime, settings),
         "mem": _megabytes(settings.mem_gb or runtime.mem_gb, settings),
         "time": settings.timeout_min or runtime.timeout_min,
-        "dependency": f"afterok:{':'.join(after)}" if after else None,
-        "additional_parameters": {**SBATCH, **settings.additional_parameters},
-        "setup": [*(settings.setup or []), *_setup(folder.path, settings, cpus or 1, code)],
-        "srun_args": [*SRUN_ARGS, *([f"--cpus-per-task={cpus}"] if cpus else []), *settings.srun_args],
     }
-    scripts = folder.path / "slurm"
-    # Submitit would pickle a call and move the pickle into place once sbatch has answered: a submitter that
-    # is killed in between would leave a job that cannot start. A stage's folder says all that a job needs.
-    command = f"{_python(module)} {shlex.quote(str(folder.path))}"
-    return Request(name, scripts, _make_sbatch_string(command=command, folder=scripts, **parameters))
+
+
+def _flags(name: str, folder: Path, settings: SlurmConfig, after: Sequence[str]) -> dict[str, Any]:
+    """Return the options of sbatch that do not depend on the job's size."""
+    return {
+        "job-name": name,
+        "dependency": f"afterok:{':'.join(after)}" if after else None,
+        "signal": f"USR2@{settings.signal_delay_s}",
+        "open-mode": "append",
+        # sbatch, unlike srun, has no %t: these are the batch script's own, and rank 0's.
+        "output": _log(folder, "0", "out"),
+        "error": None if settings.stderr_to_stdout else _log(folder, "0", "err"),
+    }
+
+
+def _dashed(flags: Mapping[str, Any]) -> dict[str, Any]:
+    return {key.replace("_", "-"): value for key, value in flags.items()}
+
+
+def _log(folder: Path, rank: str, suffix: str) -> str:
+    return f"{folder}/slurm/%j_{rank}_log.{suffix}"
+
+
+def _directives(flags: Mapping[str, Any]) -> list[str]:
+    """Return the lines of a script that set sbatch's options, except those of None and False."""
+    return [
+        f"#SBATCH --{key}" + ("" if value is True else f"={shlex.quote(str(value))}")
+        for key, value in sorted(flags.items())
+        if value is not None and value is not False
+    ]
 
 
 def job_name(stage_name: str, fingerprint: str, root: Path) -> str:
@@ -148,7 +187,7 @@ def _setup(folder: Path, settings: SlurmConfig, cpus: int, code: Path | None) ->
     """The lines of the batch script that run on the job's first machine before srun, and after it."""
     quoted = shlex.quote(str(folder))
     timeouts = "" if settings.max_num_timeout is None else f" --max-timeouts={settings.max_num_timeout}"
-    ending = f'{_python(BATCH)} end {quoted} "$?" --max-retries={settings.max_retries}{timeouts}'
+    ending = f'{_python(JOB_HOOKS)} end {quoted} "$?" --max-retries={settings.max_retries}{timeouts}'
     return [
         *([f"export PYTHONSAFEPATH=1 PYTHONPATH={shlex.quote(str(code))}"] if code else []),
         f"export OMP_NUM_THREADS={cpus}",
@@ -156,7 +195,7 @@ def _setup(folder: Path, settings: SlurmConfig, cpus: int, code: Path | None) ->
         "trap : TERM",
         f"mvcgc_end() {{ exec {ending}; }}",
         "trap mvcgc_end EXIT",
-        f"MVCGC_ATTEMPT=$({_python(BATCH)} begin {quoted}) || exit",
+        f"MVCGC_ATTEMPT=$({_python(JOB_HOOKS)} begin {quoted}) || exit",
         "export MVCGC_ATTEMPT",
         f'exec >>{quoted}/slurm/"$MVCGC_ATTEMPT".log 2>&1',
     ]

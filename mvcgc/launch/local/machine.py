@@ -12,14 +12,14 @@ from mvcgc.plan import Stage
 
 
 @dataclass(frozen=True)
-class Machine:
+class Capacity:
     """Cores, and GPUs by the names that CUDA_VISIBLE_DEVICES knows them by."""
 
     cores: int
     gpus: tuple[str, ...] = ()
 
     @classmethod
-    def here(cls) -> "Machine":
+    def here(cls) -> "Capacity":
         """What this process may use: its affinity, its control group's limit, its visible GPUs."""
         cores = min(len(os.sched_getaffinity(0)), cgroup_cores(Path("/sys/fs/cgroup/cpu.max")))
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -47,16 +47,16 @@ class Share:
 
 
 @dataclass
-class Pool:
+class ResourcePool:
     """The machine's cores and GPUs, handed out and taken back."""
 
-    machine: Machine
+    capacity: Capacity
     _free_cores: int = field(init=False)
     _free_gpus: list[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._free_cores = self.machine.cores
-        self._free_gpus = list(self.machine.gpus)
+        self._free_cores = self.capacity.cores
+        self._free_gpus = list(self.capacity.gpus)
 
     @property
     def exhausted(self) -> bool:
@@ -70,7 +70,7 @@ class Pool:
             return 0
         if runtime.device is Device.cuda or runtime.gpus:
             return runtime.ranks * max(1, runtime.gpus)
-        return runtime.ranks if runtime.ranks <= len(self.machine.gpus) else 0
+        return runtime.ranks if runtime.ranks <= len(self.capacity.gpus) else 0
 
     def check(self, stage: Stage) -> None:
         """Raises UserError if the stage asks for more GPUs than there are.
@@ -78,15 +78,15 @@ class Pool:
         Cores are another matter: a stage that asks for more than the machine has gets all of them, alone.
         """
         wanted = self.gpus_for(stage)
-        if wanted > len(self.machine.gpus):
+        if wanted > len(self.capacity.gpus):
             raise UserError(
-                f"stage {stage.name} asks for {wanted} GPUs and this machine has {len(self.machine.gpus)}: "
+                f"stage {stage.name} asks for {wanted} GPUs and this machine has {len(self.capacity.gpus)}: "
                 f"lower {stage.kind}'s ranks, or set its device to cpu"
             )
 
     def take(self, stage: Stage) -> Share | None:
         """What the stage asks for if that is free now, None if not."""
-        cores, gpus = min(stage.cores, self.machine.cores), self.gpus_for(stage)
+        cores, gpus = min(stage.cores, self.capacity.cores), self.gpus_for(stage)
         if cores > self._free_cores or gpus > len(self._free_gpus):
             return None
         self._free_cores -= cores

@@ -2,7 +2,9 @@
 
 import dataclasses
 import re
+import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,10 +12,12 @@ from plan_factories import make_graph, make_row
 
 from mvcgc.dist import Device
 from mvcgc.errors import UserError
+from mvcgc.launch.slurm.batch_script import batch_script, job_name, resized
 from mvcgc.launch.slurm.config import SlurmConfig
-from mvcgc.launch.slurm.request import job_name, request, resized
 from mvcgc.plan import Resources, Stage
 from mvcgc.stages.spec import Runtime
+
+GOLDEN = Path(__file__).with_name("batch_script.sh")
 
 
 def stage_with(**runtime: object) -> Stage:
@@ -33,7 +37,7 @@ def srun(script: str) -> str:
 class TestSizes:
     def test_are_the_stages_own(self, tmp_path: Path) -> None:
         stage = stage_with(ranks=2, nodes=1, cpus=3, gpus=1, device=Device.cuda, mem_gb=1.5, timeout_min=90)
-        asked = flags(request(stage, SlurmConfig(), tmp_path).script)
+        asked = flags(batch_script(stage, SlurmConfig(), tmp_path).text)
         expected = {
             "nodes": "1",
             "ntasks-per-node": "2",
@@ -45,7 +49,7 @@ class TestSizes:
         assert {key: asked[key] for key in expected} == expected
 
     def test_what_nobody_says_is_left_to_the_cluster(self, tmp_path: Path) -> None:
-        asked = flags(request(stage_with(), SlurmConfig(), tmp_path).script)
+        asked = flags(batch_script(stage_with(), SlurmConfig(), tmp_path).text)
         assert asked.keys().isdisjoint({"time", "mem", "gpus-per-node", "partition", "wckey", "dependency"})
 
     def test_given_ones_hold_for_all_stages(self) -> None:
@@ -78,7 +82,7 @@ def test_the_stock_launchers_keys_reach_sbatch(tmp_path: Path) -> None:
         setup=["module load cuda"],
         srun_args=["--cpu-bind=none"],
     )
-    script = request(stage_with(), settings, tmp_path).script
+    script = batch_script(stage_with(), settings, tmp_path).text
     expected = {
         "partition": "long",
         "account": "lab",
@@ -99,11 +103,37 @@ def test_the_stock_launchers_keys_reach_sbatch(tmp_path: Path) -> None:
     assert {key: asked[key] for key in expected} == expected
     assert "--cpu-bind=none" in srun(script)
     # What a user loads, our own lines need.
-    assert script.index("module load cuda") < script.index("mvcgc.launch.slurm.batch")
+    assert script.index("module load cuda") < script.index("mvcgc.launch.slurm.job_hooks")
+
+
+def test_the_whole_script(tmp_path: Path) -> None:
+    """Matches a file in full, so that no line changes unnoticed."""
+    stage = stage_with(ranks=2, nodes=2, cpus=3, gpus=1, device=Device.cuda, mem_gb=1.5, timeout_min=90)
+    settings = SlurmConfig(
+        partition="long", setup=["module load cuda"], srun_args=["--cpu-bind=none"], max_num_timeout=4
+    )
+    script = batch_script(stage, settings, tmp_path / "a b", ["11", "12"], code=Path("/copy of/it"))
+    folder, python = str(stage.folder(tmp_path / "a b").path), shlex.quote(sys.executable)
+    text = script.text.replace(folder, "{folder}").replace(python, "{python}").replace(script.name, "{name}")
+    assert text == GOLDEN.read_text()
+
+
+def test_additional_parameters_win(tmp_path: Path) -> None:
+    additional = {"requeue": False, "open_mode": "truncate", "comment": None, "exclusive": True, "nice": 5}
+    script = batch_script(stage_with(), SlurmConfig(comment="c", additional_parameters=additional), tmp_path)
+    asked = flags(script.text)
+    assert asked.keys().isdisjoint({"requeue", "comment"})
+    assert (asked["open-mode"], asked["exclusive"], asked["nice"]) == ("truncate", "", "5")
+
+
+def test_one_stream_for_output_and_errors(tmp_path: Path) -> None:
+    script = batch_script(stage_with(), SlurmConfig(stderr_to_stdout=True), tmp_path).text
+    assert "error" not in flags(script)
+    assert "--error" not in srun(script)
 
 
 def test_a_dead_rank_and_a_failed_parent_end_a_job(tmp_path: Path) -> None:
-    script = request(stage_with(cpus=2), SlurmConfig(), tmp_path, after=["11", "12"]).script
+    script = batch_script(stage_with(cpus=2), SlurmConfig(), tmp_path, after=["11", "12"]).text
     asked = flags(script)
     assert asked["dependency"] == "afterok:11:12"
     assert asked["kill-on-invalid-dep"] == "yes"
@@ -114,31 +144,29 @@ def test_a_dead_rank_and_a_failed_parent_end_a_job(tmp_path: Path) -> None:
 
 def test_is_the_same_each_time_and_touches_nothing(tmp_path: Path) -> None:
     stage = stage_with()
-    one, two = (request(stage, SlurmConfig(), tmp_path) for _ in range(2))
+    one, two = (batch_script(stage, SlurmConfig(), tmp_path) for _ in range(2))
     assert one == two
-    assert one.name == job_name(stage.name, stage.fingerprint, tmp_path) == flags(one.script)["job-name"]
+    assert one.name == job_name(stage.name, stage.fingerprint, tmp_path) == flags(one.text)["job-name"]
     assert re.fullmatch(rf"mvcgc-[0-9a-f]{{8}}-init\.rgb-{stage.fingerprint}", one.name)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_snapshot_comes_before_all_other_code(tmp_path: Path) -> None:
-    script = request(stage_with(), SlurmConfig(snapshot=True), tmp_path, code=Path("/copy of/it")).script
+    script = batch_script(stage_with(), SlurmConfig(snapshot=True), tmp_path, code=Path("/copy of/it")).text
     assert "export PYTHONSAFEPATH=1 PYTHONPATH='/copy of/it'" in script.splitlines()
 
 
 def test_bash_reads_it_and_ends_with_our_last_word(tmp_path: Path) -> None:
     root = tmp_path / "a root's folder"
-    found = request(stage_with(), SlurmConfig(), root)
+    found = batch_script(stage_with(), SlurmConfig(), root)
     found.folder.mkdir(parents=True)
-    script = found.script.replace(" -m mvcgc.launch.slurm.", " /told ").splitlines()
+    script = found.text.replace(" -m mvcgc.launch.slurm.", " /told ").splitlines()
     for name, body in (
-        ("python", '[ "$2 $3" = "/told batch" ] && [ "$4" = begin ] && echo 7; echo "$@" >&2'),
+        ("python", '[ "$2 $3" = "/told job_hooks" ] && [ "$4" = begin ] && echo 7; echo "$@" >&2'),
         ("srun", "exit 5"),
     ):
         (tmp_path / name).write_text(f"#!/bin/bash\n{body}\n")
         (tmp_path / name).chmod(0o755)
-    import sys
-
     text = "\n".join(script).replace(sys.executable, str(tmp_path / "python"))
     ended = subprocess.run(
         ["bash", "-c", text],
@@ -149,4 +177,4 @@ def test_bash_reads_it_and_ends_with_our_last_word(tmp_path: Path) -> None:
     )
     assert ended.returncode == 0  # that of the last word, which is the stand-in's
     said = (found.folder / "7.log").read_text().splitlines()
-    assert said == [f"-u /told batch end {found.folder.parent} 5 --max-retries=3"]
+    assert said == [f"-u /told job_hooks end {found.folder.parent} 5 --max-retries=3"]

@@ -1,4 +1,4 @@
-"""Stands in for ``python -m mvcgc.stages`` in tests of scheduling: ``stub_stage.py <root> <folder>``.
+"""Stands in for ``python -m mvcgc.stages`` in tests of scheduling: ``fake_stage.py <root> <folder>``.
 
 ``<root>/behaviour.json`` says by stage name what to do: ``seconds`` to take, ``exit`` code, ``reason`` in the
 journal, ``kill`` this rank with SIGKILL, ``stubborn`` (deaf to SIGTERM), ``done`` (whether to write

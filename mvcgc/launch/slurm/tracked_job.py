@@ -1,13 +1,11 @@
-"""A stage that runs, or will, without our doing more: what is known of its job, or of who else runs it."""
+"""Tracks a stage that runs as a SLURM job, or that another executor runs."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from mvcgc.launch.slurm.liveness import Seen, job_of
+from mvcgc.launch.executor import TrackedStage
+from mvcgc.launch.slurm.liveness import EndTracker, job_of
 from mvcgc.launch.slurm.queue import Job, JobState
-from mvcgc.plan import Stage
-from mvcgc.runs.folder import StageFolder
-from mvcgc.runs.journal import Status, Tail
 from mvcgc.runs.lock import Owner
 
 # What a job writes may show on another machine only after its end has.
@@ -18,39 +16,35 @@ HELD_S = 5.0
 HAND_OVER_S = 20.0
 
 
-@dataclass
-class Followed:
-    """``job`` is its id on this cluster, '' for what a process runs; ``ours`` if we submitted it.
+@dataclass(kw_only=True)
+class TrackedJob(TrackedStage):
+    """A stage that runs as a job, or that another executor runs.
 
-    ``since_ms`` by the wall clock: what the journal says of earlier attempts does not count.
+    Attributes:
+        job: its id on this cluster, '' for a stage that a process runs.
+        owner: the lock's owner if it is another executor's stage, None if this executor submitted it.
     """
 
-    stage: Stage
-    folder: StageFolder
-    tail: Tail
     job: str
-    ours: bool
     owner: Owner | None = None
-    since_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
     _over_at: float | None = None
     _held: tuple[int, float] = (0, 0.0)
     _told: str = ""
 
     @property
+    def ours(self) -> bool:
+        """True if this executor submitted the job."""
+        return self.owner is None
+
+    @property
     def settles(self) -> bool:
-        """Whether it has a job, or its owner may be about to give it one."""
+        """True if it has a job, or its owner may be about to hand it to one."""
         taken_ms = self.owner.taken_ms if self.owner else 0
         return self.job != "" or time.time_ns() // 1_000_000 - taken_ms < HAND_OVER_S * 1000
 
-    @property
-    def failed(self) -> bool:
-        """Whether the journal says that it failed while it was followed."""
-        progress = self.tail.poll()
-        return progress.status is Status.FAILED and progress.ts_ms >= self.since_ms
-
-    def job_is_over(self, job: Job | None, seen: Seen) -> bool:
-        """Whether its job, of which the cluster says this now, has ended, and some moments ago at that."""
-        if not seen.tell(self.job, job):
+    def job_is_over(self, job: Job | None, ends: EndTracker) -> bool:
+        """Return True if the job ended at least `SETTLE_S` ago; ``job`` is the cluster's current answer."""
+        if not ends.observe(self.job, job):
             self._over_at = None
             return False
         now = time.monotonic()
@@ -58,7 +52,7 @@ class Followed:
         return now - self._over_at >= SETTLE_S
 
     def may_start_again(self, job: Job) -> bool:
-        """Whether its job, put back by now, waits for nothing but the end of SLURM's two minutes."""
+        """Return True if the job was requeued and only SLURM's two-minute hold keeps it from starting."""
         if job.state is not JobState.PENDING or not job.restarts or job.reason != "BeginTime":
             return False
         if self._held[0] != job.restarts:
@@ -66,7 +60,7 @@ class Followed:
         return time.monotonic() - self._held[1] >= HELD_S
 
     def owner_is_gone(self) -> bool:
-        """Whether the process that had it has given it up. Notices where it was handed to a job."""
+        """Return True if the owning process has released the lock; notice if it handed the lock to a job."""
         owner = self.folder.owner
         if owner is None or owner.provably_dead:
             return True
@@ -74,7 +68,7 @@ class Followed:
         return False
 
     def news(self, job: Job) -> str:
-        """What is new about its job, in a few words; '' for nothing."""
+        """Describe a change of the job's state in a few words; '' if there is none."""
         if job.state not in (JobState.RUNNING, JobState.PENDING):
             return ""
         where = f" on {job.nodes}" if job.state is JobState.RUNNING else ""
@@ -86,6 +80,6 @@ class Followed:
 
 
 def job_id(owner: Owner) -> str:
-    """The id of a job of this cluster that holds a lock; '' for a process, or another cluster's job."""
+    """Return the id of this cluster's job that owns a lock; '' for a process or another cluster's job."""
     number = owner.job.rpartition(":")[2]
     return number if number and owner.job == job_of(number) else ""

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from mvcgc.launch.slurm.epilogue import Decision, Ending, Event, Next, decide, srun_events
+from mvcgc.launch.slurm.requeue_policy import Decision, Ending, Event, Next, decide, srun_events
 from mvcgc.runs.journal import Status
 
 

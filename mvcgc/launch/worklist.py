@@ -9,7 +9,7 @@ from mvcgc.runs.state import valid_done
 
 
 @dataclass
-class Todo:
+class Worklist:
     """Stages by id; ``attached`` with the reason why they need not be run here."""
 
     done: set[str] = field(default_factory=set)
@@ -17,30 +17,32 @@ class Todo:
     pending: dict[str, Stage] = field(default_factory=dict)
 
 
-def sort(graph: Graph, verdicts: Mapping[str, Verdict], root: Path, say: Callable[[str], None]) -> Todo:
+def make_worklist(
+    graph: Graph, verdicts: Mapping[str, Verdict], root: Path, say: Callable[[str], None]
+) -> Worklist:
     """Sort the graph's stages by their verdicts.
 
     Planning compared the sizes of outputs; what is built upon now has to have the right content, too.
     """
-    todo = Todo()
+    worklist = Worklist()
     for key, stage in graph.stages.items():
         match verdicts[key].action:
             case Action.CACHED | Action.UNNEEDED:
-                todo.done.add(key)
+                worklist.done.add(key)
             case Action.ATTACHED:
-                todo.attached[key] = verdicts[key].reason
+                worklist.attached[key] = verdicts[key].reason
             case Action.SUBMIT:
-                todo.pending[key] = stage
-    unverified = [parent for stage in todo.pending.values() for parent in stage.parents.values()]
+                worklist.pending[key] = stage
+    unverified = [parent for stage in worklist.pending.values() for parent in stage.parents.values()]
     verified: set[str] = set()
     while unverified:
         parent = unverified.pop()
-        if parent.id not in todo.done or parent.id in verified:
+        if parent.id not in worklist.done or parent.id in verified:
             continue
         verified.add(parent.id)
         if valid_done(parent.folder(root)) is None:
             say(f"{parent.name} is damaged and will run again")
-            todo.done.remove(parent.id)
-            todo.pending[parent.id] = parent
+            worklist.done.remove(parent.id)
+            worklist.pending[parent.id] = parent
             unverified += parent.parents.values()
-    return todo
+    return worklist

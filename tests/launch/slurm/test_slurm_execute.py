@@ -10,18 +10,18 @@ from pathlib import Path
 from threading import Lock
 
 import pytest
-from plan_factories import finish, make_graph, make_row
 from rich.console import Console
+from rows import finish, make_graph, make_row
 
+from mvcgc.launch.display import LineDisplay
 from mvcgc.launch.report import Report
 from mvcgc.launch.slurm import execute as module
-from mvcgc.launch.slurm import followed, queue, submit
+from mvcgc.launch.slurm import queue, submit, tracked_job
+from mvcgc.launch.slurm.batch_script import BatchScript
 from mvcgc.launch.slurm.config import SlurmConfig
 from mvcgc.launch.slurm.execute import execute
 from mvcgc.launch.slurm.queue import Job, JobState
-from mvcgc.launch.slurm.request import Request
-from mvcgc.launch.views import LineView
-from mvcgc.method.init_only import InitOnly
+from mvcgc.method.mining import Variant
 from mvcgc.plan import Graph, Stage
 from mvcgc.runs.folder import StageFolder
 from mvcgc.runs.journal import JournalWriter, Status, Tail
@@ -41,18 +41,18 @@ class Cluster:
     root: Path
     graph: Graph
     states: dict[str, JobState] = field(default_factory=dict)
-    requests: dict[str, Request] = field(default_factory=dict)
+    scripts: dict[str, BatchScript] = field(default_factory=dict)
     behave: Callable[[str], None] = lambda _: None
     refusals: list[str] = field(default_factory=list)
     started: list[str] = field(default_factory=list)
     turn: Lock = field(default_factory=Lock)
 
-    def sbatch(self, wanted: Request) -> str:
+    def sbatch(self, script: BatchScript, _: object) -> str:
         if self.refusals:
-            raise submit.FailedJobError(f"sbatch: error: {self.refusals.pop()}")
+            raise submit.SbatchError(f"sbatch: error: {self.refusals.pop()}")
         with self.turn:
             number = str(100 + len(self.states))
-            self.states[number], self.requests[number] = JobState.PENDING, wanted
+            self.states[number], self.scripts[number] = JobState.PENDING, script
         return number
 
     def jobs(self, ids: list[str]) -> dict[str, Job]:
@@ -63,17 +63,17 @@ class Cluster:
 
     def job(self, number: str) -> Job:
         state = self.states[number]
-        return Job(number, self.requests[number].name, state, state.name, "", "", 0, None, None)
+        return Job(number, self.scripts[number].name, state, state.name, "", "", 0, None, None)
 
     def named(self, name: str) -> list[Job]:
         return [job for job in map(self.job, self.states) if job.name == name and job.state.alive]
 
     def stage(self, number: str) -> Stage:
-        folder = self.requests[number].folder.parent
+        folder = self.scripts[number].folder.parent
         return self.graph.stages[folder.relative_to(self.root / "stages").as_posix()]
 
     def after(self, number: str) -> list[str]:
-        for line in self.requests[number].script.splitlines():
+        for line in self.scripts[number].text.splitlines():
             if "--dependency=afterok:" in line:
                 return [
                     self.stage(parent).name for parent in line.strip("'").partition("afterok:")[2].split(":")
@@ -89,8 +89,8 @@ class Cluster:
 
     def run(self, purpose: str = "", **settings: bool) -> tuple[Report, str]:
         said = StringIO()
-        view = LineView(self.graph, Console(file=said, width=500))
-        report = execute(self.graph, self.root, SlurmConfig(**settings), purpose=purpose, view=view)
+        display = LineDisplay(self.graph, Console(file=said, width=500))
+        report = execute(self.graph, self.root, SlurmConfig(**settings), purpose=purpose, display=display)
         return report, said.getvalue()
 
 
@@ -103,14 +103,14 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
     monkeypatch.setattr(queue, "jobs", made.jobs)
     monkeypatch.setattr(queue, "start_now", made.started.append)
     monkeypatch.setattr(queue, "jobs_named", made.named)
-    monkeypatch.setattr(submit._Executor, "__init__", lambda self, wanted: setattr(self, "_wanted", wanted))
-    monkeypatch.setattr(submit._Executor, "submit_script", lambda self: made.sbatch(self._wanted))
+    monkeypatch.setattr(submit, "sbatch", made.sbatch)
     monkeypatch.setattr(
         Jobs, "is_over", staticmethod(lambda job: not made.states[job.partition(":")[2]].alive)
     )
-    for name in ("LOOK_EVERY_S", "READ_EVERY_S", "ASK_EVERY_S", "LATER_S"):
+    for name in ("LOOK_EVERY_S", "ASK_EVERY_S", "LATER_S"):
         monkeypatch.setattr(module, name, 0.0)
-    monkeypatch.setattr("mvcgc.launch.slurm.followed.SETTLE_S", 0.0)
+    monkeypatch.setattr("mvcgc.launch.executor.READ_EVERY_S", 0.0)
+    monkeypatch.setattr("mvcgc.launch.slurm.tracked_job.SETTLE_S", 0.0)
     return made
 
 
@@ -175,7 +175,7 @@ class TestFailure:
         return behave
 
     def test_blocks_what_builds_on_it_and_nothing_else(self, cluster: Cluster) -> None:
-        cluster.graph = make_graph([make_row(), make_row("init", method=InitOnly.Config(queue=16))])
+        cluster.graph = make_graph([make_row(), make_row("init", method__variant=Variant.init)])
         cluster.behave = self.fail(cluster, "cross")
         report, said = cluster.run()
         assert report.exit_code == 1
@@ -259,9 +259,10 @@ def test_a_cancelled_sweep_submits_nothing_more(cluster: Cluster) -> None:
 def test_a_job_that_was_put_back_starts_again_seconds_later(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not at once: a node refuses for a second what it was told to end. Seen on a real cluster."""
     clock = [1000.0]
-    monkeypatch.setattr(followed.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(tracked_job.time, "monotonic", lambda: clock[0])
     stage = next(iter(make_graph([make_row()]).stages.values()))
-    one = followed.Followed(stage, StageFolder(Path("nowhere")), Tail(Path("nowhere")), "7", ours=True)
+    nowhere = Path("nowhere")
+    one = tracked_job.TrackedJob(stage=stage, folder=StageFolder(nowhere), tail=Tail(nowhere), job="7")
 
     def asked(restarts: int, state: JobState = JobState.PENDING, reason: str = "BeginTime") -> bool:
         clock[0] += 3.0

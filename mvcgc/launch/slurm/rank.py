@@ -1,4 +1,4 @@
-"""One rank of a stage's job: from SLURM's variables to ours. ``python -m mvcgc.launch.slurm.job FOLDER``."""
+"""One rank of a stage's job: from SLURM's variables to ours. ``python -m mvcgc.launch.slurm.rank FOLDER``."""
 
 import os
 import signal

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from mvcgc.launch.machine import Share
+from mvcgc.launch.local.machine import Share
 from mvcgc.launch.report import Failure
 from mvcgc.plan import Graph, Stage, headline
 from mvcgc.runs.folder import Done
@@ -18,10 +18,10 @@ from mvcgc.runs.journal import Progress as StageProgress
 LINE_EVERY_S = 20.0
 
 
-class View(ABC):
+class Display(ABC):
     """Told of everything that happens; a context manager."""
 
-    def __enter__(self) -> "View":
+    def __enter__(self) -> "Display":
         self.open()
         return self
 
@@ -55,13 +55,13 @@ class View(ABC):
         """Nothing more will come."""
 
 
-def make_view(graph: Graph) -> View:
+def make_display(graph: Graph) -> Display:
     """Bars if stderr is a terminal, lines if not."""
     console = Console(stderr=True)
-    return BarView(graph, console) if console.is_terminal else LineView(graph, console)
+    return BarDisplay(graph, console) if console.is_terminal else LineDisplay(graph, console)
 
 
-class LineView(View):
+class LineDisplay(Display):
     """Plain lines: starts, ends, and now and then how far each stage is."""
 
     def __init__(self, graph: Graph, console: Console, every_s: float = LINE_EVERY_S) -> None:
@@ -99,7 +99,7 @@ class LineView(View):
         """Nothing is held."""
 
 
-class BarView(View):
+class BarDisplay(Display):
     """A bar per running stage and one for the whole. Drawn by whoever calls `overall`: no threads."""
 
     def __init__(self, graph: Graph, console: Console) -> None:
