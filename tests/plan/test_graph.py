@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from plan_factories import make_experiment, make_graph, make_manifest, make_row
+from plan_factories import TASKS, make_experiment, make_graph, make_manifest, make_row
 
 from mvcgc.data.index.prepare import DatasetConfig, DatasetKind
 from mvcgc.errors import UserError
@@ -20,7 +20,6 @@ from mvcgc.method.uber import UberNCE
 from mvcgc.plan import Experiment, Graph, Resources, Row, dataset_needs
 from mvcgc.runs.fingerprint import EXCLUDED, fingerprint
 from mvcgc.stages import CODE_VERSION
-from mvcgc.stages.evaluate.spec import Downstream
 from mvcgc.stages.spec import Runtime
 
 
@@ -60,7 +59,7 @@ class TestStagesOfARow:
         }
 
     def test_without_initialisation(self) -> None:
-        assert names(make_graph([make_row(method__init=False, downstream__tasks=[Downstream.finetune])])) == {
+        assert names(make_graph([make_row(method__init=False, downstream__tasks=["finetune"])])) == {
             "cross": [],
             "finetune/tiny": ["rgb=cross", "mv=cross"],
         }
@@ -70,7 +69,7 @@ class TestStagesOfARow:
         row = make_row(
             downstream__datasets={"a": other},
             downstream__views=["mv"],
-            downstream__tasks=[Downstream.retrieve],
+            downstream__tasks=["retrieve"],
         )
         graph = make_graph([row], other=make_manifest("other", videos=60))
         assert names(graph)["retrieve/other"] == ["mv=cross"]
@@ -82,7 +81,7 @@ class TestStagesOfARow:
         assert graph.notes == ["tiny has no classes: nothing is evaluated on it"]
 
     def test_speed_is_measured_without_weights_and_once_for_all_that_look_alike(self) -> None:
-        tasks = [Downstream.efficiency]
+        tasks = ["efficiency"]
         rows = [
             make_row(f"{seed} {k}", seed=seed, method__k=k, downstream__tasks=tasks)
             for seed in (0, 1)
@@ -98,7 +97,7 @@ class TestStagesOfARow:
 
     @pytest.mark.parametrize("tasks", [["linear", "activation"], ["activation", "finetune", "linear"]])
     def test_activation_follows_the_linear_probe(self, tasks: list[str]) -> None:
-        graph = make_graph([make_row(downstream__tasks=[Downstream(task) for task in tasks])])
+        graph = make_graph([make_row(downstream__tasks=list(tasks))])
         assert names(graph)["activation/tiny"] == ["rgb=cross", "mv=cross", "linear=linear/tiny"]
         stages = graph.rows[0].stages
         assert stages["activation/tiny"].parents["linear"] is stages["linear/tiny"]
@@ -107,14 +106,14 @@ class TestStagesOfARow:
         assert stages["activation/tiny"].cost.clip_epochs == 0
 
     def test_pretraining_is_for_whoever_evaluates_it_or_nothing(self) -> None:
-        both = make_row(downstream__tasks=[Downstream.finetune, Downstream.efficiency])
+        both = make_row(downstream__tasks=["finetune", "efficiency"])
         assert set(names(make_graph([both]))) == ALL - {"linear/tiny", "retrieve/tiny"} | {
             "finetune/tiny",
             "efficiency/tiny",
         }
         nothing = make_row(downstream__tasks=[])
         unlabelled = make_graph(
-            [make_row(downstream__tasks=[Downstream.efficiency])], tiny=make_manifest(classes=0)
+            [make_row(downstream__tasks=["efficiency"])], tiny=make_manifest(classes=0)
         )
         assert set(names(make_graph([nothing]))) == set(names(unlabelled)) == {"init/rgb", "init/mv", "cross"}
 
@@ -252,7 +251,7 @@ class TestFingerprints:
     @pytest.mark.parametrize("path", list(dict.fromkeys(changeable())))
     def test_every_field_counts_unless_it_is_excluded(self, path: str) -> None:
         """Whoever adds a field to a component gets it into the fingerprint without doing anything."""
-        experiment = make_experiment(downstream__tasks=list(Downstream))
+        experiment = make_experiment(downstream__tasks=TASKS)
         before = {stage.id for stage in make_graph([Row("a", experiment, Resources())]).stages.values()}
         excluded = any(path == key or path.startswith(f"{key}.") for key in EXCLUDED)
         for other in changed(value_at(experiment, path)):
@@ -288,7 +287,7 @@ class TestFingerprints:
     def test_equal_the_plain_definition(self, variant: Variant) -> None:
         graph = make_graph(
             [
-                make_row(method__variant=variant, seed=seed, downstream__tasks=list(Downstream))
+                make_row(method__variant=variant, seed=seed, downstream__tasks=TASKS)
                 for seed in (0, 1)
             ]
         )
@@ -303,7 +302,7 @@ class TestFingerprints:
 
 class TestCost:
     def test_counts_epochs_videos_and_learning_networks(self) -> None:
-        graph = make_graph([make_row(downstream__tasks=list(Downstream))])
+        graph = make_graph([make_row(downstream__tasks=TASKS)])
         costs = {name: stage.cost for name, stage in graph.rows[0].stages.items()}
         # 20 videos to pre-train on, 2 of them validation of what is fitted downstream.
         assert costs["init/rgb"].clip_epochs == 30 * 20
@@ -326,7 +325,7 @@ class TestRefusals:
             ({"views": ["rgb", "rgb"]}, "different views"),
             ({"downstream__views": ["flow"]}, "downstream.views=.*not trained"),
             (
-                {"downstream__tasks": [Downstream.retrieve, Downstream.activation]},
+                {"downstream__tasks": ["retrieve", "activation"]},
                 r"downstream\.tasks=\[retrieve,activation\]: .* add linear",
             ),
         ],
@@ -366,10 +365,10 @@ class TestRefusals:
         with pytest.raises(UserError, match=r"init\.batch_size=8 .* 3 ranks"):
             make_graph([make_row(resources=Resources(init=Runtime(ranks=3)))])
 
-    @pytest.mark.parametrize("task", [Downstream.efficiency, Downstream.activation])
-    def test_of_ranks_where_videos_go_one_by_one(self, task: Downstream) -> None:
-        resources = Resources(**{task.value: Runtime(ranks=2)})
-        row = make_row(resources=resources, downstream__tasks=[Downstream.linear, task])
+    @pytest.mark.parametrize("task", ["efficiency", "activation"])
+    def test_of_ranks_where_videos_go_one_by_one(self, task: str) -> None:
+        resources = Resources(**{task: Runtime(ranks=2)})
+        row = make_row(resources=resources, downstream__tasks=["linear", task])
         with pytest.raises(UserError, match=rf"resources\.{task.value}\.ranks=2: .* use 1"):
             make_graph([row])
 

@@ -15,21 +15,20 @@ from mvcgc.models import BackboneConfig, Encoder, build_backbone
 from mvcgc.runs.folder import StageFolder
 from mvcgc.runs.journal import JournalWriter
 from mvcgc.stages.context import NoStageJournal, Result, StageContext
-from mvcgc.stages.evaluate import run as evaluate
-from mvcgc.stages.evaluate.spec import Downstream, EvaluateSpec, TestConfig
+from mvcgc.stages.evaluate.kinds import Finetune, Linear, Retrieve
+from mvcgc.stages.evaluate.spec import EvaluateSpec, TestConfig
 from mvcgc.stages.spec import Runtime, StageConfig
-from mvcgc.train import OptimConfig, OptimKind, ScheduleKind, StopFlag
+from mvcgc.train import ScheduleKind, StopFlag
 from mvcgc.video import encode, probe
 
 CLASSES = ("left", "right", "down")
 PARTS = ("train", "train", "test", "val")
 WIDTH, HEIGHT = 64, 48
 BACKBONE = BackboneConfig(width=0.0625)
-OPTIM = OptimConfig(
-    kind=OptimKind.sgd, lr=0.1, weight_decay=1e-3, epochs=6, batch_size=2, schedule=ScheduleKind.plateau
-)
+PROBE = Linear.Config(epochs=6, batch_size=2, schedule=ScheduleKind.plateau, draws=2)
+TUNING = Finetune.Config(lr=0.02, epochs=2, batch_size=6, schedule=ScheduleKind.plateau, dropout=0.1)
 SPEC = EvaluateSpec(
-    task=Downstream.retrieve,
+    task=Retrieve.Config(),
     views=["rgb", "mv"],
     dataset=DatasetConfig(kind=DatasetKind.folder, name="tiny", root="/unused"),
     clip=ClipConfig(frames=8, size=32),
@@ -37,19 +36,10 @@ SPEC = EvaluateSpec(
     augment=AugmentConfig(),
     backbone=BACKBONE,
     test=TestConfig(crops=10, windows=2),
-    optim=None,
-    draws=None,
-    dropout=None,
     seed=3,
 )
-LINEAR = replace(SPEC, task=Downstream.linear, optim=OPTIM, draws=2, test=TestConfig(crops=1))
-FINETUNE = replace(
-    SPEC,
-    task=Downstream.finetune,
-    optim=replace(OPTIM, lr=0.02, epochs=2, batch_size=6),
-    dropout=0.1,
-    test=TestConfig(1, 1),
-)
+LINEAR = replace(SPEC, task=PROBE, test=TestConfig(crops=1))
+FINETUNE = replace(SPEC, task=TUNING, test=TestConfig(1, 1))
 
 
 def make_dataset(folder: Path) -> Manifest:
@@ -96,7 +86,7 @@ def context_of(
     """The context that a stage's entry point would give."""
     place = dist.Dist(dist.rank(), dist.world(), dist.rank(), torch.device("cpu"))
     runtime = Runtime(manifest=str(publish(manifest, folder.parent / "manifests")), checkpoint_every_s=1e6)
-    config = StageConfig("evaluate/tiny", "evaluate", "0" * 16, 1, {}, manifest.digest, {}, runtime)
+    config = StageConfig("evaluate/tiny", "evaluate", "", "0" * 16, 1, {}, manifest.digest, {}, runtime)
     parents = {view: StageFolder(encoders) for view in ("rgb", "mv")}
     return StageContext(
         StageFolder(folder), config, place, journal or NoStageJournal(), stop or StopFlag(), parents
@@ -114,9 +104,9 @@ def evaluated(
 ) -> Result:
     """Evaluate with a journal in ``folder``."""
     if not dist.is_main():
-        return evaluate.run(context_of(folder, manifest, encoders, None, stop), spec)
+        return spec.task.part.run(context_of(folder, manifest, encoders, None, stop), spec)
     with JournalWriter(folder / "journal", attempt) as journal:
-        return evaluate.run(context_of(folder, manifest, encoders, journal, stop), spec)
+        return spec.task.part.run(context_of(folder, manifest, encoders, journal, stop), spec)
 
 
 def on_two_ranks(folder: Path) -> dict[str, Any]:

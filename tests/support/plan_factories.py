@@ -10,7 +10,9 @@ from mvcgc.data.index.prepare import DatasetConfig, DatasetKind
 from mvcgc.method.mvcgc import MVCGC
 from mvcgc.models.backbone import BackboneConfig
 from mvcgc.plan import DownstreamConfig, Experiment, Graph, Need, Resources, Row, Stage, build, dataset_needs
-from mvcgc.stages.evaluate.spec import Downstream
+from mvcgc.stages.activation import Activation
+from mvcgc.stages.efficiency.spec import Efficiency
+from mvcgc.stages.evaluate.kinds import Finetune, Linear, Retrieve
 from mvcgc.train.optim import OptimConfig
 from mvcgc.video.info import Clock, VideoInfo
 
@@ -31,6 +33,9 @@ INFO = VideoInfo(
 )
 
 
+TASKS = ["linear", "finetune", "retrieve", "efficiency", "activation"]
+
+
 def make_experiment(**changes: Any) -> Experiment:
     """A small mvcgc experiment; ``changes`` by field, or by ``component__field`` for one of a component."""
     parts: dict[str, Any] = {
@@ -44,14 +49,21 @@ def make_experiment(**changes: Any) -> Experiment:
         "init": OptimConfig(epochs=30, batch_size=8),
         "cross": OptimConfig(epochs=20, batch_size=8),
         "downstream": DownstreamConfig(
-            tasks=[Downstream.linear, Downstream.retrieve],
-            linear=OptimConfig(epochs=10, batch_size=8),
-            finetune=OptimConfig(epochs=5, batch_size=8),
+            tasks=["linear", "retrieve"],
+            kinds={
+                "linear": Linear.Config(epochs=10, batch_size=8),
+                "finetune": Finetune.Config(epochs=5, batch_size=8),
+                "retrieve": Retrieve.Config(),
+                "efficiency": Efficiency.Config(),
+                "activation": Activation.Config(),
+            },
         ),
         "seed": 0,
     }
     for key, value in changes.items():
         part, _, name = key.partition("__")
+        if part == "downstream" and name in TASKS:
+            name, value = "kinds", {**parts[part].kinds, name: value}
         parts[part] = dataclasses.replace(parts[part], **{name: value}) if name else value
     return Experiment(**parts)
 

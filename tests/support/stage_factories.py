@@ -18,7 +18,8 @@ from mvcgc.method.mvcgc import MVCGC, Mining
 from mvcgc.models import Arch, BackboneConfig
 from mvcgc.runs.fingerprint import fingerprint, plain
 from mvcgc.runs.folder import StageFolder
-from mvcgc.stages import CODE_VERSION
+from mvcgc.parts import target_of
+from mvcgc.stages.pretrain.kind import Cross
 from mvcgc.stages.pretrain.spec import PretrainSpec
 from mvcgc.stages.runner import main
 from mvcgc.stages.spec import Runtime, StageConfig
@@ -71,7 +72,7 @@ def make_stage(
 ) -> StageFolder:
     """The stage's folder as the planner leaves it: config.yaml and nothing else."""
     parents = parents or {}
-    version = CODE_VERSION["pretrain"]
+    version = Cross.version
     digest = dataset[0].digest
     own = fingerprint(
         name, version, plain(wanted), digest, [parent.fingerprint for parent in parents.values()]
@@ -80,7 +81,8 @@ def make_stage(
     runs = {"device": Device.cpu, "manifest": str(dataset[1]), "log_every": 1, "checkpoint_every_s": 1000.0}
     config = StageConfig(
         name=name,
-        kind="pretrain",
+        kind="cross",
+        program=target_of(Cross),
         fingerprint=own,
         code_version=version,
         spec=plain(wanted),

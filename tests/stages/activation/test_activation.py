@@ -30,7 +30,7 @@ SPEC = ActivationSpec(
     clip=LINEAR.clip,
     motion=LINEAR.motion,
     backbone=LINEAR.backbone,
-    sample=ActivationConfig(videos=3),
+    task=ActivationConfig(videos=3),
 )
 
 
@@ -112,7 +112,7 @@ def test_motion_alone_shows_pictures_too_and_larger_clips_more_places(
     tmp_path: Path, lab: Path, manifest: Manifest
 ) -> None:
     assert SPEC.motion is not None
-    spec = replace(SPEC, views=["mv"], motion=replace(SPEC.motion, size=64), sample=ActivationConfig(1))
+    spec = replace(SPEC, views=["mv"], motion=replace(SPEC.motion, size=64), task=ActivationConfig(1))
     looked(tmp_path / "stage", lab, manifest, spec)
     arrays = saved(tmp_path / "stage")
     assert set(arrays) == {"names", "labels", "classes", "frame", "map_mv", "score_mv"}

@@ -33,7 +33,7 @@ OURS = EfficiencySpec(
     motion=MotionConfig(cell=8, size=32),
     backbone=SPEC.backbone,
     test=SPEC.test,
-    sample=EfficiencyConfig(videos=2),
+    task=EfficiencyConfig(videos=2),
 )
 FLOW, CODED = replace(OURS, views=["rgb", "flow_dis"]), replace(OURS, views=["rgb", "mv_coviar"])
 FIGURES = ("preprocess_s", "inference_ms", "total_s", "preprocess_wall_s", "inference_cpu_ms")
