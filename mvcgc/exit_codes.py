@@ -1,5 +1,6 @@
 """How every command ends: its exit code, and one line for a user's mistake."""
 
+import os
 import sys
 from collections.abc import Callable
 
@@ -11,6 +12,7 @@ from mvcgc.sweep import StagesFailed
 FAILED = 1
 MISTAKE = 2
 INTERRUPTED = 130
+CUT_OFF = 141
 
 
 def exit_code_of(command: Callable[[], int | None]) -> int:
@@ -33,3 +35,6 @@ def exit_code_of(command: Callable[[], int | None]) -> int:
         return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     except KeyboardInterrupt:
         return INTERRUPTED
+    except BrokenPipeError:  # as with `| head`: nobody reads on, not even what Python flushes at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CUT_OFF

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from mvcgc.plan import Column, Experiment
+from mvcgc.stages.evaluate.kinds import Evaluation
 from mvcgc.stages.kind import BOTH, StageKind
 from mvcgc.stages.pretrain.kind import Cross, Init
 
@@ -20,7 +21,14 @@ def _evaluated(experiment: Experiment) -> Iterator[Column]:
     for dataset in datasets:
         where = f" {dataset}" if len(datasets) > 1 else ""
         for task in experiment.downstream.tasks:
-            yield from _columns(experiment.downstream.kinds[task].part, f"{task}/{dataset}", views, where)
+            kind, stage = experiment.downstream.kinds[task].part, f"{task}/{dataset}"
+            yield from _columns(kind, stage, views, where)
+            if issubclass(kind, Evaluation) and kind.classifies:
+                for name, metric in experiment.downstream.metrics.items():
+                    for view in views:
+                        yield Column(
+                            stage, f"{name}_{view}", f"{task} {name}{where} {view}", better=metric.part.better
+                        )
 
 
 def _pretrained(experiment: Experiment) -> Iterator[Column]:

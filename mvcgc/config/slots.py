@@ -15,6 +15,7 @@ from mvcgc.config.schema import Config
 from mvcgc.errors import UserError
 from mvcgc.method.base import Method
 from mvcgc.parts import TARGET, Part, PartConfig, load, one_line
+from mvcgc.stages.evaluate.metric import Metric
 from mvcgc.stages.experiment import DownstreamConfig, DownstreamKeys
 from mvcgc.stages.kind import StageKind
 from mvcgc.stages.spec import Runtime
@@ -24,6 +25,9 @@ SLOTS: dict[str, type[Part]] = {"method": Method}
 
 TASKS = "downstream"
 """The key below which each key that is not one of `DownstreamKeys` is a task, a kind of stages."""
+
+METRICS = "downstream.metrics"
+"""The key below which each key is a metric of the user's own."""
 
 OPEN = (*SLOTS, TASKS, "resources")
 """Top-level keys that take any key while Hydra composes; what they may have is checked afterwards."""
@@ -49,8 +53,11 @@ def settle(config: DictConfig) -> dict[str, type]:
     """
     classes: dict[str, type] = {slot: _settle(config, slot, slot, base) for slot, base in SLOTS.items()}
     known = {field.name for field in fields(DownstreamKeys)}
-    for name in [str(key) for key in config[TASKS] if key not in known]:
-        classes[f"{TASKS}.{name}"] = _settle(config[TASKS], name, f"{TASKS}.{name}", StageKind)
+    tasks = {str(key): StageKind for key in config[TASKS] if key not in known}
+    for parent, parts in ((TASKS, tasks), (METRICS, dict.fromkeys(map(str, config[TASKS].metrics), Metric))):
+        for name, base in parts.items():
+            node = OmegaConf.select(config, parent)
+            classes[f"{parent}.{name}"] = _settle(node, name, f"{parent}.{name}", base)
     for key in OPEN:
         OmegaConf.set_struct(config[key], True)
     return {**classes, **{f"resources.{kind}": Runtime for kind in config.resources}}

@@ -27,12 +27,14 @@ class DownstreamKeys:
         datasets: by a key of the user's choice; none means the dataset of the pre-training.
         views: which views' encoders are judged; none means all.
         test: crops and windows.
+        metrics: by name, metrics of classification (`MetricConfig`) reported beside top-1 and top-5.
     """
 
     tasks: list[str] = field(default_factory=lambda: ["linear", "retrieve"])
     datasets: dict[str, DatasetConfig] = field(default_factory=dict)
     views: list[str] = field(default_factory=list)
     test: TestConfig = field(default_factory=TestConfig)
+    metrics: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass

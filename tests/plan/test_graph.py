@@ -112,9 +112,7 @@ class TestStagesOfARow:
             "efficiency/tiny",
         }
         nothing = make_row(downstream__tasks=[])
-        unlabelled = make_graph(
-            [make_row(downstream__tasks=["efficiency"])], tiny=make_manifest(classes=0)
-        )
+        unlabelled = make_graph([make_row(downstream__tasks=["efficiency"])], tiny=make_manifest(classes=0))
         assert set(names(make_graph([nothing]))) == set(names(unlabelled)) == {"init/rgb", "init/mv", "cross"}
 
     def test_parents_come_before_children(self) -> None:
@@ -286,10 +284,7 @@ class TestFingerprints:
     @pytest.mark.parametrize("variant", list(Variant))
     def test_equal_the_plain_definition(self, variant: Variant) -> None:
         graph = make_graph(
-            [
-                make_row(method__variant=variant, seed=seed, downstream__tasks=TASKS)
-                for seed in (0, 1)
-            ]
+            [make_row(method__variant=variant, seed=seed, downstream__tasks=TASKS) for seed in (0, 1)]
         )
         for stage in graph.stages.values():
             config = stage.config(Path("/root"))

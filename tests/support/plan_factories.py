@@ -63,8 +63,10 @@ def make_experiment(**changes: Any) -> Experiment:
     for key, value in changes.items():
         part, _, name = key.partition("__")
         if part == "downstream" and name in TASKS:
-            name, value = "kinds", {**parts[part].kinds, name: value}
-        parts[part] = dataclasses.replace(parts[part], **{name: value}) if name else value
+            kinds = {**parts[part].kinds, name: value}
+            parts[part] = dataclasses.replace(parts[part], kinds=kinds)
+        else:
+            parts[part] = dataclasses.replace(parts[part], **{name: value}) if name else value
     return Experiment(**parts)
 
 

@@ -16,9 +16,9 @@ from mvcgc.method.base import MethodConfig
 from mvcgc.method.infonce import InfoNCE
 from mvcgc.method.mvcgc import MVCGC, Mining
 from mvcgc.models import Arch, BackboneConfig
+from mvcgc.parts import target_of
 from mvcgc.runs.fingerprint import fingerprint, plain
 from mvcgc.runs.folder import StageFolder
-from mvcgc.parts import target_of
 from mvcgc.stages.pretrain.kind import Cross
 from mvcgc.stages.pretrain.spec import PretrainSpec
 from mvcgc.stages.runner import main

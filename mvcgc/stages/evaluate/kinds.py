@@ -1,10 +1,11 @@
 """Tasks that evaluate encoders: linear probe, full fine-tuning, retrieval."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from mvcgc.data.index.prepare import DatasetConfig
 from mvcgc.errors import UserError
+from mvcgc.stages.evaluate.metric import MetricConfig
 from mvcgc.stages.evaluate.spec import EvaluateSpec
 from mvcgc.stages.kind import Headline, KindConfig, StageKind
 from mvcgc.train.optim import OptimConfig, OptimKind
@@ -14,14 +15,21 @@ if TYPE_CHECKING:
     from mvcgc.stages.experiment import Experiment
 
 
+_NONE: dict[str, MetricConfig] = {}
+
+
 class Evaluation(StageKind):
     """A task that shows videos to encoders; base of tasks of one's own.
 
     Its stages know the test's crops and windows, the augmentation and the seed. `run` may start from
-    `mvcgc.stages.evaluate.features`.
+    `mvcgc.stages.evaluate.run.features`.
+
+    Attributes:
+        classifies: whether it reports the experiment's metrics of classification.
     """
 
     Spec = EvaluateSpec
+    classifies: ClassVar[bool] = False
 
     def parts(
         self, experiment: "Experiment", views: tuple[str, ...], dataset: DatasetConfig
@@ -31,6 +39,7 @@ class Evaluation(StageKind):
             **super().parts(experiment, views, dataset),
             "augment": experiment.augment,
             "test": experiment.downstream.test,
+            "metrics": experiment.downstream.metrics if self.classifies else _NONE,
             "seed": experiment.seed,
         }
 
@@ -39,6 +48,7 @@ class Linear(Evaluation):
     """The linear probe: one linear layer per view on the frozen backbone."""
 
     version = 5
+    classifies = True
     headlines = (Headline("top1", "Linear top-1"),)
 
     @dataclass
@@ -74,6 +84,7 @@ class Finetune(Evaluation):
     """Full fine-tuning: backbone and classifier of each view learn together."""
 
     version = 5
+    classifies = True
     headlines = (Headline("top1", "Fine-tuned top-1"),)
 
     @dataclass

@@ -1,9 +1,11 @@
 """Downstream evaluation: how good the parents' encoders are, and their two views together."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
@@ -19,6 +21,7 @@ from mvcgc.stages.evaluate.spec import EvaluateSpec
 
 FEATURES = Path("features.npz")
 RANKS = Path("ranks.npz")
+PASS = "all"
 RECALLS = (1, 5, 10, 20, 50)
 
 
@@ -54,38 +57,70 @@ def _params(spec: EvaluateSpec) -> dict[str, str | int | float | bool | None]:
     }
 
 
+@dataclass(frozen=True)
+class Features:
+    """Pooled features of videos, on the CPU, the same on all ranks.
+
+    Attributes:
+        ids: the videos' numbers in the manifest, ascending.
+        by_view: [V, D] by view, and ``both``, the two views' normalised features in a row, where there are
+            two.
+    """
+
+    ids: list[int]
+    by_view: dict[str, Float[Tensor, "V D"]]
+
+    def of(self, name: str, ids: Sequence[int]) -> Float[Tensor, "N D"]:
+        """Return the features of some videos, in their order; ``name`` is a view or ``both``."""
+        place = {number: row for row, number in enumerate(self.ids)}
+        return self.by_view[name][torch.tensor([place[number] for number in ids])]
+
+
+def features(bench: Bench) -> Features:
+    """Show all videos to the encoders, as they are tested, and return their features.
+
+    What is computed is saved as it goes, so that another attempt does only the rest. It starts the journal,
+    so a task calls it once; `finish` ends both.
+    """
+    gallery = bench.manifest.require(bench.manifest.training(), "training")
+    ids = sorted({*gallery, *bench.val, *bench.test})
+    journal = Course(bench.context.journal, {PASS: len(ids)}).part(PASS)
+    found = collect(bench.context, journal, bench.whole(PASS, ids), embed(bench.backbones()))
+    return Features(ids, together(found))
+
+
+def finish(bench: Bench, found: Features, metrics: Mapping[str, float], outputs: Sequence[Path]) -> Result:
+    """Report a task's metrics, and delete what `features` saved on the way."""
+    bench.context.journal.metrics(len(found.ids), metrics)
+    forget(bench.context, bench.whole(PASS, found.ids))
+    return Result(list(outputs), dict(metrics))
+
+
 def retrieve(bench: Bench) -> Result:
     """Search the training videos for those nearest to each test video, and count those of its class.
 
     Validation videos search what is left of the training videos without them.
     """
-    context, manifest = bench.context, bench.manifest
-    gallery, train = manifest.require(manifest.training(), "training"), bench.train
-    ids = sorted({*gallery, *bench.val, *bench.test})
-    one = bench.whole("all", ids)
-    course = Course(context.journal, {"all": len(ids)})
-    features = together(collect(context, course.part("all"), one, embed(bench.backbones())))
-    place = {number: row for row, number in enumerate(ids)}
+    manifest, found = bench.manifest, features(bench)
 
     def ranks(queries: list[int], among: list[int]) -> dict[str, Tensor]:
-        rows = [torch.tensor([place[number] for number in part]) for part in (queries, among)]
         labels = bench.labels(queries), bench.labels(among)
         return {
-            name: retrieval_ranks(feature[rows[0]], labels[0], feature[rows[1]], labels[1], max(RECALLS))
-            for name, feature in features.items()
+            name: retrieval_ranks(
+                found.of(name, queries), labels[0], found.of(name, among), labels[1], max(RECALLS)
+            )
+            for name in found.by_view
         }
 
-    tested = ranks(bench.test, gallery)
+    tested = ranks(bench.test, manifest.require(manifest.training(), "training"))
     metrics = recalls(tested)
     if bench.val:
-        metrics |= recalls(ranks(bench.val, train), "val_")
-    course.finish(metrics)
-    if context.dist.is_main:
-        folder = context.folder.path
-        save_arrays(folder / FEATURES, bench.names(ids), bench.labels(ids), features)
+        metrics |= recalls(ranks(bench.val, bench.train), "val_")
+    if bench.context.dist.is_main:
+        folder = bench.context.folder.path
+        save_arrays(folder / FEATURES, bench.names(found.ids), bench.labels(found.ids), found.by_view)
         save_arrays(folder / RANKS, bench.names(bench.test), bench.labels(bench.test), tested)
-    forget(context, one)
-    return Result([FEATURES, RANKS], metrics)
+    return finish(bench, found, metrics, [FEATURES, RANKS])
 
 
 def recalls(ranks: Mapping[str, Tensor], prefix: str = "") -> dict[str, float]:

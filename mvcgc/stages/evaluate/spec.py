@@ -6,6 +6,7 @@ from mvcgc.data.clips.sampling import AugmentConfig, ClipConfig, MotionConfig
 from mvcgc.data.index.prepare import DatasetConfig
 from mvcgc.errors import UserError
 from mvcgc.models.backbone import BackboneConfig
+from mvcgc.stages.evaluate.metric import MetricConfig
 from mvcgc.stages.kind import KindConfig
 from mvcgc.stages.spec import check_clip
 from mvcgc.train.optim import OptimConfig
@@ -39,6 +40,7 @@ class EvaluateSpec:
     Attributes:
         task: the settings of the task, by which it is known.
         motion: None where no view is a motion view.
+        metrics: by name, those reported beside the built-in ones.
     """
 
     task: KindConfig
@@ -49,6 +51,7 @@ class EvaluateSpec:
     augment: AugmentConfig
     backbone: BackboneConfig
     test: TestConfig
+    metrics: dict[str, MetricConfig]
     seed: int
 
     def __post_init__(self) -> None:
