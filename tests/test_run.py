@@ -171,7 +171,7 @@ def test_bugs_keep_their_traceback(command: Command, monkeypatch: pytest.MonkeyP
         ("sweeps=ablation_loss", "sweeps=ablation_loss: a sweep has many rows, so it takes -m"),
         ("hydra/launcher=basic", "hydra/launcher=basic: choose one of local, plan, slurm"),
         ("--cfg job -m", "Only one of --run, --multirun, --cfg"),
-        ("views=mv hydra/launcher=plan", "method.variant=mvcgc"),
+        ("views=mv hydra/launcher=plan", "method=mvcgc compares 2 views, views=[mv] has 1"),
     ],
 )
 def test_mistakes_in_the_configuration(command: Command, arguments: str, line: str) -> None:

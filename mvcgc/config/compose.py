@@ -95,10 +95,10 @@ class Composer:
             settings = [self.setting(text) for text in overrides]
             groups = _groups(settings)
             values = [setting for setting in settings if not setting.is_group]
+            base = self._base(groups)
             for setting in values:
                 if setting.component not in COMPONENTS:
-                    raise UserError(unknown_key(setting.key))
-            base = self._base(groups)
+                    raise UserError(unknown_key(setting.key, base.slots))
             concerned = {name for setting in values for name in base.concerns[setting.component]}
             return Config(
                 **{

@@ -23,6 +23,7 @@ from omegaconf.errors import (
 
 from mvcgc.config.schema import Config
 from mvcgc.errors import UserError
+from mvcgc.parts import PartConfig
 
 GROUPS = ("scale", "sweeps", "hydra/launcher")
 """Groups whose name is not a key of the configuration too."""
@@ -30,7 +31,7 @@ GROUPS = ("scale", "sweeps", "hydra/launcher")
 FOREIGN_LAUNCHERS = ("basic", "submitit_local", "submitit_slurm")
 """Hydra's own: they know nothing of stages."""
 
-Slots = Mapping[str, type]
+Slots = Mapping[str, type[PartConfig]]
 """By slot: the class of its settings (`mvcgc.config.slots`)."""
 
 NO_SLOTS: Slots = {}
@@ -83,9 +84,22 @@ def _of_node(error: OmegaConfBaseException, key: str) -> str:
 
 def unknown_key(key: str, slots: Slots = NO_SLOTS) -> str:
     """For a key that the configuration does not have."""
+    slot, _, name = key.partition(".")
+    if slot in slots and name:
+        return _unknown_setting(slot, name, slots[slot])
     nearest = nearest_key(key, slots)
     remedy = f"did you mean {nearest}?" if nearest else "see python -m mvcgc.run --cfg job for all keys"
     return f"there is no key {key}: {remedy}"
+
+
+def _unknown_setting(slot: str, name: str, kind: type[PartConfig]) -> str:
+    """For a key that the class in ``slot`` does not have, though another one may."""
+    own = list(keys_of(kind))
+    if close := difflib.get_close_matches(name, own, n=1, cutoff=0.65):
+        remedy = f"did you mean {slot}.{close[0]}?"
+    else:
+        remedy = f"{slot}={kind.part.label} has {', '.join(f'{slot}.{key}' for key in own)}"
+    return f"there is no key {slot}.{name}: {remedy}"
 
 
 def wrong_option(group: str, option: str, options: Sequence[str]) -> str:

@@ -131,6 +131,8 @@ class Method(Part, ABC):
     @classmethod
     def check(cls, config: MethodConfig, views: Sequence[str], epochs: int) -> None:
         """Raise UserError if stage 2 cannot train these views in so many epochs."""
+        if not cls.has_cross:
+            raise UserError(f"method={cls.label}: has no second stage to train")
         if cls.views is not None and len(views) != cls.views:
             raise UserError(
                 f"method={cls.label} compares {cls.views} views, views=[{','.join(views)}] has {len(views)}"
@@ -149,7 +151,7 @@ class Method(Part, ABC):
         return torch.zeros_like(step.relations.sibling)
 
     def logits(self, view: str, step: Embeddings) -> Float[Tensor, "B M"]:
-        """Return the scores of the own pair (column 0) and of the queue's entries."""
+        """Return the scores of the own pair (column 0) and of the queue's entries, M = 1 + K."""
         target = self.target(view, step.views)
         return nce_logits(step.queries[view], step.keys[target], step.queue[target], self.config.tau)
 

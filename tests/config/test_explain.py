@@ -31,7 +31,9 @@ LINES = [
     ("downstream.tasks=linear", "downstream.tasks=linear: must be a list of linear, finetune, retrieve, "),
     ("downstream.tasks=[linea]", "downstream.tasks=[linea]: must be a list of linear, finetune, retrieve, "),
     ("cross=3", "cross=3: cross is a group of keys; set one of cross.kind, cross.lr, "),
-    ("method.k.x=3", "there is no key method.k.x: did you mean method.k?"),
+    ("method.k.x=3", "there is no key method.k.x: method=mvcgc has method.tau, method.queue, "),
+    ("method.kk=3", "there is no key method.kk: did you mean method.k?"),
+    ("method.cycles=3", "there is no key method.cycles: method=mvcgc has method.tau, method.queue, "),
     ("method.k=1,2", "method.k=1,2: one value is wanted here; several runs take -m, a list is written [a,b]"),
     ("+method.q=1", "+method.q=1: keys can neither be added nor removed; write it without +"),
     ("~method.k", "~method.k: keys can neither be added nor removed; write it without ~"),
@@ -53,6 +55,14 @@ def test_line(composed: Composer, override: str, line: str) -> None:
     with pytest.raises(UserError, match=f"^{re.escape(line)}") as raised:
         composed.compose([override])
     assert "\n" not in str(raised.value)
+
+
+def test_a_method_takes_its_own_keys_only(composed: Composer) -> None:
+    line = "there is no key method.k: method=cmc has method.tau, method.queue, method.momentum, "
+    with pytest.raises(UserError, match=f"^{re.escape(line)}"):
+        composed.compose(["method=cmc", "method.k=1"])
+    with pytest.raises(UserError, match=re.escape("no key method.cycle: did you mean method.cycles?")):
+        composed.compose(["method=coclr", "method.cycle=2"])
 
 
 def test_what_does_not_go_together(composed: Composer) -> None:

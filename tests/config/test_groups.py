@@ -1,6 +1,5 @@
 """What the groups of the configuration stand for, against the paper and the project's promises."""
 
-import dataclasses
 from pathlib import Path
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 import mvcgc.conf
 from mvcgc.config import Composer, Config
 from mvcgc.data.index.prepare import DatasetKind
+from mvcgc.method.base import Method
 from mvcgc.method.cmc import CMC
 from mvcgc.method.coclr import CoCLR
 from mvcgc.method.infonce import InfoNCE
@@ -63,13 +63,9 @@ def assert_paper(config: Config, *, queue: int, init: int, cross: int) -> None:
     assert (config.backbone.arch, config.backbone.width) == (Arch.s3d, 1.0)
     assert config.views == ["rgb", "mv"]
     method = config.method
-    assert (method.variant, method.mining, method.k, method.init) == (
-        MVCGC,
-        Mining.intersection,
-        5,
-        True,
+    assert method == MVCGC.Config(
+        tau=0.07, queue=queue, momentum=0.999, dim=128, init=True, k=5, mining=Mining.intersection
     )
-    assert (method.queue, method.momentum, method.tau, method.dim) == (queue, 0.999, 0.07, 128)
     assert_optim(config.init, OptimKind.adam, 1e-4, 1e-5, init)
     assert_optim(config.cross, OptimKind.adam, 1e-4, 1e-5, cross)
     assert_optim(config.downstream.linear, OptimKind.sgd, 1e-1, 1e-3, 100)
@@ -120,7 +116,7 @@ def test_a_folder_can_be_trained_on_in_earnest(composed: Composer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "variant", "differs"),
+    ("option", "method", "differs"),
     [
         ("init", InitOnly, {}),
         ("infonce", InfoNCE, {}),
@@ -133,12 +129,10 @@ def test_a_folder_can_be_trained_on_in_earnest(composed: Composer) -> None:
     ],
 )
 def test_methods_differ_in_what_their_names_say(
-    composed: Composer, option: str, variant: Variant, differs: dict[str, object]
+    composed: Composer, option: str, method: type[Method], differs: dict[str, object]
 ) -> None:
-    default = composed.compose([]).method
-    assert composed.compose([f"method={option}"]).method == dataclasses.replace(
-        default, variant=variant, **differs
-    )
+    common = {"tau": 0.07, "queue": 64, "momentum": 0.99, "dim": 64}  # those of scale=demo
+    assert composed.compose([f"method={option}"]).method == method.Config(**common, **differs)
 
 
 def test_the_method_keeps_the_scales_queue(composed: Composer) -> None:

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from mvcgc.method.mining import Ids, MethodConfig
+from mvcgc.method.base import MethodConfig
+from mvcgc.method.mining import Ids
 from mvcgc.method.momentum import ContrastModel
 from mvcgc.models import BackboneConfig, Encoder, build_backbone
 

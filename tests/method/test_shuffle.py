@@ -10,7 +10,7 @@ from real_processes import on_two_ranks
 from torch.nn.parallel import DistributedDataParallel
 
 from mvcgc import dist
-from mvcgc.method.mining import MethodConfig
+from mvcgc.method.base import MethodConfig
 from mvcgc.method.momentum import ContrastModel
 from mvcgc.method.shuffle import Shuffle
 from mvcgc.models import BackboneConfig

@@ -11,11 +11,12 @@ from plan_factories import TASKS, make_experiment, make_graph, make_manifest, ma
 
 from mvcgc.data.index.prepare import DatasetConfig, DatasetKind
 from mvcgc.errors import UserError
+from mvcgc.method.base import Method
 from mvcgc.method.cmc import CMC
 from mvcgc.method.coclr import CoCLR
 from mvcgc.method.infonce import InfoNCE
 from mvcgc.method.init_only import InitOnly
-from mvcgc.method.mvcgc import Mining
+from mvcgc.method.mvcgc import MVCGC, Mining
 from mvcgc.method.uber import UberNCE
 from mvcgc.plan import Experiment, Graph, Resources, Row, dataset_needs
 from mvcgc.runs.fingerprint import EXCLUDED, fingerprint
@@ -142,9 +143,14 @@ class TestStagesOfARow:
         )
         assert (config.runtime.ranks, config.runtime.cpus, stages["cross"].cores) == (2, 3, 6)
         assert Path(config.runtime.manifest).parent == tmp_path / "manifests"
-        assert config.spec["method"]["variant"] == "mvcgc"
+        assert config.spec["method"]["_target_"] == "mvcgc.method.mvcgc.MVCGC"
         told = stages["init/rgb"].config(tmp_path).spec
-        assert told["method"] == {**config.spec["method"], "variant": "infonce"}
+        # Of the method, the initialisation knows only the settings that every method has.
+        assert told["method"] == {
+            **{key: config.spec["method"][key] for key in ("tau", "queue", "momentum", "dim", "init")},
+            "_target_": "mvcgc.method.infonce.InfoNCE",
+            "_version_": 1,
+        }
         assert (told["motion"], told["views"], config.spec["motion"]["cell"]) == (None, ["rgb"], 8)
         assert stages["retrieve/tiny"].config(tmp_path).spec["optim"] is None
 
@@ -281,10 +287,10 @@ class TestFingerprints:
         first, second = (make_graph([make_row()], tiny=make_manifest(videos=n)) for n in (40, 44))
         assert not set(first.stages) & set(second.stages)
 
-    @pytest.mark.parametrize("variant", list(Variant))
-    def test_equal_the_plain_definition(self, variant: Variant) -> None:
+    @pytest.mark.parametrize("method", [InitOnly, InfoNCE, CMC, CoCLR, MVCGC, UberNCE])
+    def test_equal_the_plain_definition(self, method: type[Method]) -> None:
         graph = make_graph(
-            [make_row(method__variant=variant, seed=seed, downstream__tasks=TASKS) for seed in (0, 1)]
+            [make_row(method=method.Config(queue=16), seed=seed, downstream__tasks=TASKS) for seed in (0, 1)]
         )
         for stage in graph.stages.values():
             config = stage.config(Path("/root"))
@@ -338,7 +344,7 @@ class TestRefusals:
             ({"init__batch_size": 21}, "init.batch_size=21: larger than the 20 videos"),
             ({"cross__batch_size": 21}, "cross.batch_size=21: larger than the 20 videos"),
             ({"cross__accumulate": 3}, "cross.batch_size=8 .* cross.accumulate=3"),
-            ({"views": ["rgb"]}, "method.variant=mvcgc compares two views"),
+            ({"views": ["rgb"]}, "method=mvcgc compares 2 views"),
             ({"clip__frames": 4}, "clip.frames=4"),
             ({"clip__size": 24}, "clip.size=24"),
             ({"motion__size": 24}, "motion.size=24"),
@@ -383,7 +389,7 @@ class TestRefusals:
 
     def test_of_supervision_without_labels(self) -> None:
         row = make_row(method=UberNCE.Config(queue=16))
-        with pytest.raises(UserError, match=r"method\.variant=uber: it learns from labels and tiny has none"):
+        with pytest.raises(UserError, match="method=uber: it learns from labels and tiny has none"):
             make_graph([row], tiny=make_manifest(classes=0))
 
     def test_of_two_datasets_of_one_name(self) -> None:

@@ -40,7 +40,7 @@ def test_what_can_be_drawn(rows: list[Row]) -> None:
         ([against(y=["Top-5"])], "'Top-5': the table has no such column; its labels are Top-1, Fine-tuned"),
         ([against(y=["top1_rgb"])], "'top1_rgb': several columns go by this"),
         ([against(x="method.m")], "there is no key method.m"),
-        ([against(x="method.variant")], "x=method.variant: its value 'mvcgc' is no number"),
+        ([against(x="method.mining")], "x=method.mining: its value 'intersection' is no number"),
         ([against(series="motion.cells")], "there is no key motion.cells"),
         (
             [PlotSpec(PlotKind.confusion, stage="retrieve/tiny", view="rgb", rows=["k=1"])],

@@ -22,7 +22,8 @@ from mvcgc.runs.journal import JournalWriter
 from mvcgc.train import Checkpoints, Interrupted, NoJournal, OptimConfig, ScheduleKind, Session, StopFlag, fit
 
 VIDEOS, CLASSES, FRAMES, SIZE = 24, 4, 8, 32
-METHOD = MVCGC.Config(mining=Mining.union, k=3, queue=16, momentum=0.9, dim=16)
+COMMON = {"queue": 16, "momentum": 0.9, "dim": 16}
+METHOD = MVCGC.Config(mining=Mining.union, k=3, **COMMON)
 OPTIM = OptimConfig(lr=3e-3, epochs=6, batch_size=8, schedule=ScheduleKind.constant)
 
 
@@ -111,7 +112,7 @@ def contrast(
     backbone = SmallBackbone if norm else PlainBackbone
     channels = {view: {"rgb": 3, "mv": 2}[view] for view in views}
     with mock.patch("mvcgc.method.momentum.build_backbone", backbone):
-        return Contrast(ContrastModel(channels, BackboneConfig(), method), method, optim.epochs)
+        return Contrast(ContrastModel(channels, BackboneConfig(), method), method.part(method), optim.epochs)
 
 
 def pretrain(
@@ -144,7 +145,7 @@ def pretrain(
 
 
 SYNCED = replace(OPTIM, epochs=2, sync_bn=True, lr=1e-3)
-TURNS = replace(METHOD, variant=CoCLR)
+TURNS = CoCLR.Config(k=3, **COMMON)
 TURNED = replace(OPTIM, epochs=2)
 
 

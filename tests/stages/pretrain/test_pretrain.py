@@ -252,10 +252,10 @@ def test_supervision_needs_labels(
     dataset: Dataset, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     unlabelled = replace(dataset[0], videos=[replace(video, label=-1) for video in dataset[0].videos])
-    wanted = spec(["rgb", "mv"], replace(CROSS, variant=UberNCE))
+    wanted = spec(["rgb", "mv"], UberNCE.Config(queue=8, momentum=0.9, dim=16))
     folder = make_stage(tmp_path, "cross", wanted, (unlabelled, publish(unlabelled, tmp_path)))
     assert main([str(folder.path)]) == 2
-    assert "method.variant=uber needs labels" in capfd.readouterr().err
+    assert "method=uber needs labels" in capfd.readouterr().err
 
 
 def test_a_parent_that_changed_is_no_parent(
