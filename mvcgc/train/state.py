@@ -118,9 +118,9 @@ class TrainState:
             rng.reseed(self.step * dist.world() + dist.rank())
             for name, meter in (("interval", self.interval), ("epoch", self.epoch)):
                 once = {figure: entry * dist.is_main() for figure, entry in shared[name].items()}
-                meter.load_state_dict(once, self.device)
+                meter.load_state_dict(once)
             return True
         rng.restore(own["rng"])
-        self.interval.load_state_dict(own["interval"], self.device)
-        self.epoch.load_state_dict(own["epoch"], self.device)
+        self.interval.load_state_dict(own["interval"])
+        self.epoch.load_state_dict(own["epoch"])
         return True
