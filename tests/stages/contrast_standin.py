@@ -13,8 +13,9 @@ from mvcgc import dist
 from mvcgc.data.batch import Batch
 from mvcgc.data.sampling import COLUMNS, permutation
 from mvcgc.journal import JournalWriter
-from mvcgc.models import Backbone, BackboneConfig, ContrastModel
+from mvcgc.models import Backbone, BackboneConfig, ContrastModel, Shuffle
 from mvcgc.positives import MethodConfig, Mining, Variant
+from mvcgc.stages import contrast as contrast_module
 from mvcgc.stages.contrast import Contrast
 from mvcgc.train import Checkpoints, Interrupted, NoJournal, OptimConfig, ScheduleKind, Session, StopFlag, fit
 
@@ -140,6 +141,23 @@ def pretrain(
                 journal.close()
 
 
+def mixture() -> Batch:
+    """Eight samples whose files are tagged BT.601 and BT.709 by turns, each with draws of its own."""
+    ids = torch.arange(8)
+    batch = Loader(replace(OPTIM, batch_size=8 * dist.world())).batch(ids)
+    draws = batch.draws.clone()
+    draws[..., COLUMNS.index("brightness")] = 0.5 + ids[:, None] / 16
+    draws[..., COLUMNS.index("flip")] = (ids[:, None] % 3 == 0).float()
+    return replace(batch, draws=draws, matrix=ids % 2)
+
+
+def shuffled_mixture() -> tuple[Tensor, dict[str, Tensor]]:
+    """The global order of the samples, and this rank's inputs of the key encoders after the shuffle."""
+    shuffle = Shuffle.draw(seed=3, per_rank=4)
+    own = mixture().rearranged(lambda all_: [t[4 * dist.rank() : 4 * dist.rank() + 4] for t in all_])
+    return shuffle.order, contrast_module._inputs(contrast_module._shuffled(own.clip(1), shuffle))
+
+
 SYNCED = replace(OPTIM, epochs=2, sync_bn=True, lr=1e-3)
 TURNS = replace(METHOD, variant=Variant.coclr)
 TURNED = replace(OPTIM, epochs=2)
@@ -159,6 +177,7 @@ def both_ranks(folder: Path) -> dict[str, Any]:
 
     pretrain(folder / "turns", turns, TURNED, loader=Loader(TURNED, hook))
     return {
+        "shuffled": shuffled_mixture(),
         "synced": dict(synced.state_dict()),
         "start": start,
         "half": half,
