@@ -112,6 +112,7 @@ def _train(bench: Bench, course: Course, view: str, training: _Training) -> nn.M
 def _probe_training(bench: Bench, optim: OptimConfig, features: Tensor, held: Tensor | None) -> _Training:
     rng.reseed(bench.spec.seed)
     task = Classify(Probe(features.shape[-1], len(bench.manifest.classes)), lambda batch: batch.features)
+    task.same_batches = True
     labels, names = bench.labels(bench.train), bench.names(bench.train)
     loader = FeatureLoader(features, labels, names, optim.batch_size, bench.spec.seed)
     validate = None

@@ -13,7 +13,7 @@ from mvcgc.errors import UserError
 from mvcgc.phases import phase
 from mvcgc.train import rng
 from mvcgc.train.optim import OptimConfig, ScheduleKind, step_unless
-from mvcgc.train.parallel import alone, average_statistics
+from mvcgc.train.parallel import alone
 from mvcgc.train.progress import ProgressLine
 from mvcgc.train.session import Session
 from mvcgc.train.signals import Interrupted
@@ -96,7 +96,8 @@ def step(
         batch = next(batches)
         waited += time.perf_counter() - waiting
         # Only the last micro-batch's backward pass exchanges gradients.
-        with alone(state.net) if micro + 1 < config.accumulate else nullcontext():
+        last = micro + 1 == config.accumulate
+        with nullcontext() if last else alone(state.net), state.statistics.combined():
             with phase("copy"):
                 here = batch.to(state.device)
             with phase("forward"), config.amp.on(state.device):
@@ -130,9 +131,6 @@ def step(
         raise state.lookout.failure()
     with phase("queue"):
         state.task.finish_step()
-    if not config.sync_bn:
-        with phase("statistics"):
-            average_statistics(state.task.modules())
     state.count({"grad_norm": torch.where(norm.isfinite(), norm, torch.nan)})
     state.count({"seconds": time.perf_counter() - started, "wait": waited, "clips": float(clips)})
     return stop, save

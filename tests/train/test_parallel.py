@@ -9,12 +9,24 @@ import torch
 from real_processes import on_two_ranks
 from test_loop import figures
 from torch import Tensor, nn
-from train_ranks import SYNCED, HalfFrozen, everything, norm_inputs, task, through_norm, trained
+from train_ranks import (
+    SYNCED,
+    HalfFrozen,
+    everything,
+    network,
+    norm_inputs,
+    statistics_of,
+    task,
+    through_norm,
+    trained,
+    uneven_batches,
+)
 from train_standin import SAMPLES
 
 from mvcgc import dist
 from mvcgc.dist import Device
 from mvcgc.errors import UserError
+from mvcgc.train.running_statistics import RunningStatistics
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +83,22 @@ def test_synchronised_norm_is_that_of_the_whole_batch(ranks: list[dict[str, Any]
     for name in ("running_mean", "running_var", "num_batches_tracked"):
         for part in parts:
             torch.testing.assert_close(part[name], whole[name])
+
+
+def test_running_statistics_are_those_of_the_whole_batch(ranks: list[dict[str, Any]]) -> None:
+    whole = statistics_of(uneven_batches())
+    for rank in ranks:
+        assert_close(rank["statistics"], whole, rtol=1e-6, atol=1e-6)
+    assert_equal(ranks[0]["statistics"], ranks[1]["statistics"])
+    assert torch.equal(whole["2.running_var"], network()[2].running_var)
+
+
+def test_a_norm_that_is_used_twice_in_a_pass_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dist, "world", lambda: 2)
+    norm = nn.BatchNorm1d(3)
+    statistics = RunningStatistics(norm)
+    with pytest.raises(UserError, match=r"twice in a pass.*optim\.sync_bn=true"), statistics.combined():
+        norm(norm(torch.randn(4, 3)))
 
 
 def test_two_ranks_with_synchronised_norm_equal_one(

@@ -13,6 +13,7 @@ from train_standin import Batch, Regression, train
 from mvcgc import dist
 from mvcgc.train import Interrupted, NotFinite, OptimConfig, OptimKind, ScheduleKind, StopFlag
 from mvcgc.train.meter import Meter
+from mvcgc.train.running_statistics import RunningStatistics
 from mvcgc.train.sync_norm import SyncBatchNorm
 
 # SGD: Adam would blow up the rounding in gradients that are zero but for it.
@@ -67,6 +68,35 @@ def through_norm(norm: nn.Module, x: Tensor, weights: Tensor) -> dict[str, Tenso
     (out * weights).sum().backward()
     gradients = {name: parameter.grad for name, parameter in norm.named_parameters()}
     return {"out": out.detach(), "x": x.grad, **gradients, **dict(norm.named_buffers())}
+
+
+def network() -> nn.Sequential:
+    """Two norms on the same input, of other momenta, and one that does not learn."""
+    norms = [nn.BatchNorm1d(3, momentum=0.3), nn.BatchNorm1d(3, momentum=0.1), nn.BatchNorm1d(3)]
+    for norm in norms:
+        norm.running_mean, norm.running_var = torch.tensor([1.0, 20, -3]), torch.tensor([2.0, 0.5, 9])
+    return nn.Sequential(*norms)
+
+
+def uneven_batches() -> Tensor:
+    """Three passes of six samples, the second half of which lies elsewhere: ranks differ in their means."""
+    generator = torch.Generator().manual_seed(2)
+    offset = torch.tensor([0.0, 4.0]).repeat_interleave(3)[:, None]
+    return torch.randn(3, 6, 3, generator=generator) * (1 + offset) + 5 * offset
+
+
+def statistics_of(batches: Tensor) -> dict[str, Tensor]:
+    """The buffers after the passes, each on this process's samples of a batch."""
+    norms = network()
+    norms[2].eval()
+    statistics = RunningStatistics(norms)
+    for batch in batches:
+        with statistics.combined():
+            for norm in norms:
+                norm(batch)
+        norms[0].eval()(batch)  # validation changes nothing
+        norms[0].train()
+    return dict(norms.named_buffers())
 
 
 def helpers() -> dict[str, Any]:
@@ -125,6 +155,7 @@ def everything(folder: Path) -> dict[str, Any]:
     mine = slice(3 * dist.rank(), 3 * dist.rank() + 3)
     result = {
         "helpers": helpers(),
+        "statistics": statistics_of(uneven_batches()[:, mine]),
         "norm": through_norm(SyncBatchNorm(3), x[mine], weights[mine]),
         "synced": trained(folder / "synced", SYNCED, task),
         "accumulated": trained(
