@@ -156,6 +156,13 @@ def all_reduce_mean(tensor: Tensor) -> Tensor:
     return all_reduce_sum(tensor) / world()
 
 
+def all_true(flag: Tensor) -> Tensor:
+    """Whether ``flag``, a bool on any device, holds on every rank; stays there, and the host does not wait."""
+    if world() == 1:
+        return flag
+    return all_reduce_sum((~flag).to(torch.int32)) == 0
+
+
 def broadcast(tensor: Tensor) -> Tensor:
     """Rank 0's tensor on every rank; shape and type must agree."""
     if world() == 1:

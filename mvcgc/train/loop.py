@@ -108,17 +108,20 @@ def step(
         names.append(batch.names)
         clips += batch.clips
         state.count({"loss": losses[-1], **figures})
+    with phase("flags"):
+        # Gradients are the same on all ranks, losses are not: an infinite one may have finite gradients.
+        finite_losses = dist.all_true(torch.stack(losses).isfinite().all())
     with phase("optimiser"):
         state.scaler.unscale_(state.optimizer)
         norm = nn.utils.get_total_norm([p.grad for p in state.task.parameters() if p.grad is not None])
-        finite = torch.stack(losses).isfinite().all() & norm.isfinite()
+        finite = finite_losses & norm.isfinite()
         # Without any gradient, as with an empty queue, Adam would blow weight decay up to steps of full size.
         step_unless(state.optimizer, ~(finite & (norm > 0)))
         state.scaler.update()
         state.optimizer.zero_grad(set_to_none=True)
     state.step += 1
     # With a scaler an overflowing gradient is no more than a step left out; without it is the end.
-    sound = torch.stack(losses).isfinite().all() if state.scaler.is_enabled() else finite
+    sound = finite_losses if state.scaler.is_enabled() else finite
     state.lookout.add(state.step, losses, names, sound)
     with phase("flags"):
         flags = [

@@ -129,14 +129,19 @@ def test_what_takes_no_part_stays_to_the_bit(ranks: list[dict[str, Any]]) -> Non
         assert not torch.equal(rank["frozen"]["body.5.weight"], start["body.5.weight"])
 
 
-def test_one_ranks_nan_stops_both_and_names_its_videos(ranks: list[dict[str, Any]]) -> None:
+@pytest.mark.parametrize("kind", ["broken", "infinite"])
+def test_one_ranks_loss_stops_both_in_the_same_step_and_names_its_videos(
+    ranks: list[dict[str, Any]], kind: str
+) -> None:
     order = torch.randperm(SAMPLES, generator=torch.Generator().manual_seed(0)).tolist()
     first = order.index(7) // 6 * 6  # ranks take six each of the global twelve
     named = ", ".join(f"video {number}" for number in order[first : first + 6])
     for rank in ranks:
-        assert rank["broken"] == (
+        assert rank[kind][0] == (
             f"the loss is not finite at step {first // 12 + 1}; videos of the batch: {named}"
         )
+    # Neither has taken the step that the other has left out.
+    assert_equal(ranks[0][kind][1], ranks[1][kind][1])
 
 
 def test_one_ranks_signal_stops_both_and_the_run_goes_on_exactly(

@@ -54,6 +54,14 @@ class NanOnOne(Regression):
         return (loss * torch.nan if "video 7" in batch.names else loss), figures
 
 
+class InfOnOne(Regression):
+    """Rank 1's loss is infinite at the video that is called 7, and its gradients are not."""
+
+    def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        loss, figures = super().forward(batch)
+        return (loss + torch.inf if "video 7" in batch.names else loss), figures
+
+
 def norm_inputs() -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(1)
     x = torch.randn(6, 3, 2, 4, generator=generator, dtype=torch.float64) * 3 + 10
@@ -118,12 +126,13 @@ def helpers() -> dict[str, Any]:
     }
 
 
-def broken(folder: Path) -> str:
+def broken(folder: Path, model: Regression) -> tuple[str, dict[str, Tensor]]:
+    """How it ended, and with what weights."""
     try:
-        train(folder, OWN, NanOnOne())
+        train(folder, OWN, model)
     except NotFinite as error:
-        return str(error)
-    return "went on"
+        return str(error), dict(model.named_parameters())
+    return "went on", {}
 
 
 def stopped(folder: Path, config: OptimConfig = OWN) -> str:
@@ -164,7 +173,8 @@ def everything(folder: Path) -> dict[str, Any]:
         "whole": trained(folder / "whole", SYNCED, lambda: Regression(False, 0.0)),
         "own": trained(folder / "own", OWN, task),
         "frozen": trained(folder / "frozen", replace(OWN, epochs=1), HalfFrozen),
-        "broken": broken(folder / "broken"),
+        "broken": broken(folder / "broken", NanOnOne()),
+        "infinite": broken(folder / "infinite", InfOnOne()),
         "stopped": stopped(folder / "stopped"),
     }
     result["handed"] = stopped(folder / "handed", SYNCED)
