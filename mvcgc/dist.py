@@ -157,7 +157,7 @@ def all_reduce_mean(tensor: Tensor) -> Tensor:
 
 
 def all_true(flag: Tensor) -> Tensor:
-    """Whether ``flag``, a bool on any device, holds on every rank; stays there, and the host does not wait."""
+    """Whether ``flag``, a bool, holds on every rank; the answer stays on its device, nobody waits."""
     if world() == 1:
         return flag
     return all_reduce_sum((~flag).to(torch.int32)) == 0
