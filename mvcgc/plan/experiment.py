@@ -11,7 +11,7 @@ from mvcgc.positives import MethodConfig, Variant
 from mvcgc.stages.activation_spec import ActivationConfig
 from mvcgc.stages.efficiency_spec import EfficiencyConfig
 from mvcgc.stages.spec import Downstream, Runtime, TestConfig
-from mvcgc.train.optim import OptimConfig, OptimKind
+from mvcgc.train.optim import Amp, OptimConfig, OptimKind
 
 
 def _linear() -> OptimConfig:
@@ -36,6 +36,8 @@ class DownstreamConfig:
         draws: random clips per training video whose features the linear probe learns from; with as many as
             linear.epochs no clip comes twice.
         dropout: of the features under the classifier of full fine-tuning (CoCLR).
+        amp: precision of networks that do not learn, for features and tests; bf16 or fp16 halve their time on
+            GPUs. Classes are ranked, and neighbours searched, in float32.
         test: crops and windows.
         efficiency: on how many videos speed is measured.
         activation: which videos the activation is shown of.
@@ -48,6 +50,7 @@ class DownstreamConfig:
     finetune: OptimConfig = field(default_factory=_finetune)
     draws: int = 100
     dropout: float = 0.9
+    amp: Amp = Amp.none
     test: TestConfig = field(default_factory=TestConfig)
     efficiency: EfficiencyConfig = field(default_factory=EfficiencyConfig)
     activation: ActivationConfig = field(default_factory=ActivationConfig)

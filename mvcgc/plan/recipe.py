@@ -137,6 +137,7 @@ class Recipe:
             "test": downstream.test,
             "draws": downstream.draws if self.group is Group.linear else None,
             "dropout": downstream.dropout if self.group is Group.finetune else None,
+            "amp": downstream.amp,
         }
 
     def spec(self, parts: dict[str, Any]) -> Spec:

@@ -50,6 +50,7 @@ def _params(spec: EvaluateSpec) -> dict[str, str | int | float | bool | None]:
         "mv_size": spec.motion.size if spec.motion else None,
         "crops": spec.test.crops,
         "windows": spec.test.windows,
+        "amp": spec.amp.value,
         "draws": spec.draws,
         "dropout": spec.dropout,
         "epochs": optim.epochs if optim else None,

@@ -169,7 +169,9 @@ def _augmented(view: str, batch: Batch) -> Tensor:
 
 def _over(backbone: Backbone, probe: nn.Module) -> Network:
     def logits(clips: Tensor) -> Tensor:
-        found: Tensor = probe(pool_map(backbone(clips)))
+        features = pool_map(backbone(clips))
+        with torch.autocast(features.device.type, enabled=False):  # as the probe was trained
+            found: Tensor = probe(features)
         return found
 
     return logits

@@ -19,7 +19,7 @@ from mvcgc.errors import UserError
 from mvcgc.identity import StageFolder, plain, write_atomic
 from mvcgc.models.backbone import MIN_FRAMES, MIN_SIDE, BackboneConfig
 from mvcgc.positives import MethodConfig, Variant
-from mvcgc.train.optim import OptimConfig
+from mvcgc.train.optim import Amp, OptimConfig
 
 T = TypeVar("T")
 # In C where there is libyaml: hundreds of configurations are written and read in a row.
@@ -115,7 +115,8 @@ class EvaluateSpec:
 
     ``draws`` is for the linear probe alone. It learns from the features of so many random clips per training
     video, clip e modulo ``draws`` in epoch e: with as many as there are epochs no clip comes twice.
-    ``dropout``, of the features under the classifier, is for full fine-tuning alone.
+    ``dropout``, of the features under the classifier, is for full fine-tuning alone. ``amp`` is the precision
+    of networks that do not learn: for features and tests.
     """
 
     task: Downstream
@@ -129,6 +130,7 @@ class EvaluateSpec:
     optim: OptimConfig | None
     draws: int | None
     dropout: float | None
+    amp: Amp
     seed: int
 
     def __post_init__(self) -> None:

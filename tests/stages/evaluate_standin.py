@@ -17,7 +17,7 @@ from mvcgc.models import BackboneConfig, Encoder, build_backbone
 from mvcgc.stages import evaluate
 from mvcgc.stages.context import NoStageJournal, Result, StageContext
 from mvcgc.stages.spec import Downstream, EvaluateSpec, Runtime, StageConfig, TestConfig
-from mvcgc.train import OptimConfig, OptimKind, ScheduleKind, StopFlag
+from mvcgc.train import Amp, OptimConfig, OptimKind, ScheduleKind, StopFlag
 from mvcgc.video import encode, probe
 
 CLASSES = ("left", "right", "down")
@@ -39,6 +39,7 @@ SPEC = EvaluateSpec(
     optim=None,
     draws=None,
     dropout=None,
+    amp=Amp.none,
     seed=3,
 )
 LINEAR = replace(SPEC, task=Downstream.linear, optim=OPTIM, draws=2, test=TestConfig(crops=1))
