@@ -1,7 +1,6 @@
 """Contrastive pre-training as a task of the training loop: from a batch to the loss, and to the queue."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -89,13 +88,14 @@ def _inputs(batch: Batch) -> dict[str, Tensor]:
 
 
 def _shuffled(batch: Batch, shuffle: Shuffle) -> Batch:
-    """The clips that this rank's key encoders see; ids and names stay those of its own samples.
+    """The samples that this rank's key encoders see, with all that belongs to them.
 
     They travel as stored: what augmentation makes of them is four times as large.
     """
+    if shuffle.world == 1:
+        return batch
     with phase("shuffle"):
-        views = {view: shuffle.apply(clips) for view, clips in batch.views.items()}
-        return replace(batch, views=views, draws=shuffle.apply(batch.draws))
+        return batch.rearranged(shuffle.apply_to_all)
 
 
 def _gathered(keys: Mapping[str, Tensor], ids: Ids, shuffle: Shuffle) -> tuple[dict[str, Tensor], Ids]:

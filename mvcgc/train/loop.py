@@ -13,7 +13,7 @@ from mvcgc.errors import UserError
 from mvcgc.phases import phase
 from mvcgc.train import rng
 from mvcgc.train.optim import OptimConfig, ScheduleKind, step_unless
-from mvcgc.train.parallel import alone, average_statistics
+from mvcgc.train.parallel import alone
 from mvcgc.train.progress import ProgressLine
 from mvcgc.train.session import Session
 from mvcgc.train.signals import Interrupted
@@ -96,7 +96,8 @@ def step(
         batch = next(batches)
         waited += time.perf_counter() - waiting
         # Only the last micro-batch's backward pass exchanges gradients.
-        with alone(state.net) if micro + 1 < config.accumulate else nullcontext():
+        last = micro + 1 == config.accumulate
+        with nullcontext() if last else alone(state.net), state.statistics.combined():
             with phase("copy"):
                 here = batch.to(state.device)
             with phase("forward"), config.amp.on(state.device):
@@ -107,17 +108,20 @@ def step(
         names.append(batch.names)
         clips += batch.clips
         state.count({"loss": losses[-1], **figures})
+    with phase("flags"):
+        # Gradients are the same on all ranks, losses are not: an infinite one may have finite gradients.
+        finite_losses = dist.all_true(torch.stack(losses).isfinite().all())
     with phase("optimiser"):
         state.scaler.unscale_(state.optimizer)
         norm = nn.utils.get_total_norm([p.grad for p in state.task.parameters() if p.grad is not None])
-        finite = torch.stack(losses).isfinite().all() & norm.isfinite()
+        finite = finite_losses & norm.isfinite()
         # Without any gradient, as with an empty queue, Adam would blow weight decay up to steps of full size.
         step_unless(state.optimizer, ~(finite & (norm > 0)))
         state.scaler.update()
         state.optimizer.zero_grad(set_to_none=True)
     state.step += 1
     # With a scaler an overflowing gradient is no more than a step left out; without it is the end.
-    sound = torch.stack(losses).isfinite().all() if state.scaler.is_enabled() else finite
+    sound = finite_losses if state.scaler.is_enabled() else finite
     state.lookout.add(state.step, losses, names, sound)
     with phase("flags"):
         flags = [
@@ -130,9 +134,6 @@ def step(
         raise state.lookout.failure()
     with phase("queue"):
         state.task.finish_step()
-    if not config.sync_bn:
-        with phase("statistics"):
-            average_statistics(state.task.modules())
     state.count({"grad_norm": torch.where(norm.isfinite(), norm, torch.nan)})
     state.count({"seconds": time.perf_counter() - started, "wait": waited, "clips": float(clips)})
     return stop, save

@@ -15,6 +15,8 @@ class Task(nn.Module, ABC):
 
     # Whether a step may leave out parameters that want a gradient, as a frozen view's are in CoCLR.
     leaves_parameters_out: bool = False
+    # Whether all ranks get the same batches instead of a share of each.
+    same_batches: bool = False
 
     @abstractmethod
     def forward(self, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:

@@ -113,6 +113,7 @@ def _train(bench: Bench, course: Course, view: str, training: _Training) -> nn.M
 def _probe_training(bench: Bench, optim: OptimConfig, features: Tensor, held: Tensor | None) -> _Training:
     rng.reseed(bench.spec.seed)
     task = Classify(Probe(features.shape[-1], len(bench.manifest.classes)), lambda batch: batch.features)
+    task.same_batches = True
     labels, names = bench.labels(bench.train), bench.names(bench.train)
     loader = FeatureLoader(features, labels, names, optim.batch_size, bench.spec.seed)
     validate = None
@@ -168,7 +169,9 @@ def _augmented(view: str, batch: Batch) -> Tensor:
 
 def _over(backbone: Backbone, probe: nn.Module) -> Network:
     def logits(clips: Tensor) -> Tensor:
-        found: Tensor = probe(pool_map(backbone(clips)))
+        features = pool_map(backbone(clips))
+        with torch.autocast(features.device.type, enabled=False):  # as the probe was trained
+            found: Tensor = probe(features)
         return found
 
     return logits
