@@ -12,13 +12,13 @@ from mvcgc import dist
 from mvcgc.errors import UserError
 from mvcgc.phases import phase
 from mvcgc.train import rng
-from mvcgc.train.optim import OptimConfig, ScheduleKind, step_unless
+from mvcgc.train.optim import OptimConfig, ScheduleKind, forget, step_unless
 from mvcgc.train.parallel import alone
 from mvcgc.train.progress import ProgressLine
 from mvcgc.train.session import Session
 from mvcgc.train.signals import Interrupted
 from mvcgc.train.state import TrainState
-from mvcgc.train.task import Loader, Task
+from mvcgc.train.task import Loader, Task, Validated
 
 
 def total_steps(loader: Loader, config: OptimConfig) -> int:
@@ -31,14 +31,14 @@ def fit(
     loader: Loader,
     config: OptimConfig,
     session: Session,
-    validate: Callable[[], float] | None = None,
+    validate: Callable[[], Validated] | None = None,
 ) -> dict[str, float]:
     """Train ``task`` to the end, going on from the newest checkpoint, and return the last epoch's means.
 
     ``loader`` gives this rank's micro-batches, of ``config.micro_batch(world)`` samples each. ``validate``
-    is called after each epoch by all ranks, in evaluation mode without gradients, and returns the same loss
-    on each. Raises Interrupted once a stop signal has been seen and a checkpoint written; NotFinite;
-    UserError.
+    is called after each epoch by all ranks, in evaluation mode without gradients, and returns the same on
+    each; the last epoch's metrics of it are returned, too. Raises Interrupted once a stop signal has been
+    seen and a checkpoint written; NotFinite; UserError.
     """
     total = total_steps(loader, config)
     if total == 0:
@@ -53,6 +53,7 @@ def fit(
     rng.reseed(session.seed * dist.world() + dist.rank())
     if state.restore(session.checkpoints):
         session.journal.resume(state.step)
+    validated: dict[str, float] = {}
     with ProgressLine(session.name, total, state.step, session.dist.is_main) as progress:
         while state.step < total:
             epoch, position = divmod(state.step, state.steps_per_epoch)
@@ -60,6 +61,8 @@ def fit(
             task.start_epoch(epoch, position)
             if position == 0:
                 state.epoch.reset()
+                if epoch in task.turns:
+                    forget(state.optimizer)
             batches = loader.epoch(epoch, position)
             while state.step < (epoch + 1) * state.steps_per_epoch:
                 stop, save = step(state, batches, config, session)
@@ -73,14 +76,15 @@ def fit(
                     progress.report(state.step, figures)
                     state.interval.reset()
                 if state.epoch_complete and validate is not None:
-                    session.journal.metrics(state.step, _validate(state, config, validate))
+                    validated = _validate(state, config, validate)
+                    session.journal.metrics(state.step, validated)
                 if stop or save or state.step == total:
                     session.journal.flush()
                     state.save(session.checkpoints)
                     session.checkpoint_saved()
                 if stop:
                     raise Interrupted(f"{session.stop.reason}: checkpoint after step {state.step}")
-    return state.report(state.epoch)
+    return {**state.report(state.epoch), **validated}
 
 
 def step(
@@ -139,10 +143,11 @@ def step(
     return stop, save
 
 
-def _validate(state: TrainState, config: OptimConfig, validate: Callable[[], float]) -> dict[str, float]:
+def _validate(state: TrainState, config: OptimConfig, validate: Callable[[], Validated]) -> dict[str, float]:
     state.task.eval()
     with torch.no_grad(), config.amp.on(state.device):
-        loss = validate()
+        found = validate()
     state.task.train()
-    state.schedule.epoch_done(loss)
-    return {"val_loss": loss}
+    epoch = state.step // state.steps_per_epoch - 1
+    state.schedule.epoch_done(epoch, found.metrics["val_loss"], found.counts)
+    return dict(found.metrics)

@@ -53,7 +53,7 @@ class TrainState:
             task=task,
             net=net,
             optimizer=build_optimizer(task.parameters(), config),
-            schedule=Schedule(config, steps_per_epoch),
+            schedule=Schedule(config, steps_per_epoch, task.turns),
             scaler=GradScaler(device.type, enabled=config.amp is Amp.fp16),
             statistics=RunningStatistics(nn.Identity() if config.sync_bn or task.same_batches else task),
             steps_per_epoch=steps_per_epoch,

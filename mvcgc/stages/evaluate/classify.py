@@ -24,7 +24,7 @@ from mvcgc.stages.evaluate.output import save_arrays, save_state
 from mvcgc.stages.evaluate.setup import Bench, embed
 from mvcgc.stages.evaluate.task import Classify, FeatureBatch, FeatureLoader, validation
 from mvcgc.stages.pretrain.epochs import Epochs
-from mvcgc.train import Amp, OptimConfig, ScheduleKind, fit, rng, total_steps
+from mvcgc.train import Amp, OptimConfig, ScheduleKind, Validated, fit, rng, total_steps
 from mvcgc.train.task import Loader
 
 BOTH = "both"
@@ -99,7 +99,7 @@ class _Training:
     task: Classify
     loader: Loader
     optim: OptimConfig
-    validate: Callable[[], float] | None
+    validate: Callable[[], Validated] | None
 
 
 def _train(bench: Bench, course: Course, view: str, training: _Training) -> nn.Module:
