@@ -94,10 +94,10 @@ class Contrast(Task):
             logits = first[view] @ keys.T / self._method.config.tau
             losses.append(multi_nce(logits, own, candidates).mean())
             found = logits.masked_fill(~candidates, -torch.inf).argmax(dim=1)
-            metrics[f"val_acc_{view}"] = (
-                (found == torch.arange(len(own), device=device)).float().mean().item()
-            )
+            right = found == torch.arange(len(own), device=device)
+            metrics[f"val_acc_{view}"] = right.float().mean().item()
         left_chance = min(metrics.values()) >= CHANCES / len(own)
+        metrics["val_chance"] = 1 / len(own)
         metrics["val_loss"] = torch.stack(losses).sum().item()
         return Validated(metrics, counts=left_chance and bool(self.model.queue.full))
 

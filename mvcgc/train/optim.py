@@ -97,7 +97,6 @@ class OptimConfig:
             raise UserError(
                 f"optim.warmup_epochs={self.warmup_epochs} is more than optim.epochs={self.epochs}"
             )
-
         if sorted(set(self.milestones)) != list(self.milestones) or min(self.milestones, default=1) < 1:
             raise UserError(f"optim.milestones={list(self.milestones)}: give ascending epochs, as [250,280]")
         if self.schedule is ScheduleKind.steps and not self.milestones:
