@@ -5,7 +5,7 @@ from typing import Any
 
 from hydra_plugins.hydra_submitit_launcher.config import SlurmQueueConf
 
-UNUSED = ("name", "submitit_folder", "array_parallelism")
+UNUSED = ("name", "submitit_folder", "array_parallelism", "python", "use_srun")
 """Keys of the stock launcher that are accepted and have no effect here."""
 
 
@@ -37,6 +37,8 @@ class SlurmConfig(SlurmQueueConf):  # type: ignore[misc]  # the plugin has no ty
     submitit_folder: str | None = None
     name: str | None = None
     array_parallelism: int | None = None
+    python: str | None = None
+    use_srun: bool | None = None
     timeout_min: int | None = None
     tasks_per_node: int | None = None
     nodes: int | None = None
