@@ -33,6 +33,7 @@ from mvcgc.data.pool import Pool
 from mvcgc.data.sampling import ClipConfig, Draw, MotionConfig
 from mvcgc.data.views import Format
 from mvcgc.video import Box, VideoInfo, distances, picture, reader, stream
+from mvcgc.video.info import UPRIGHT
 
 PHASES: list[tuple[str, Any, str]] = [
     ("open", stream, "open_video"),
@@ -119,7 +120,7 @@ def colour(jobs: Sequence[Job]) -> list[dict[str, float]]:
         spent: defaultdict[str, list[float]] = defaultdict(list)
         for _ in range(ROUNDS):
             with _timed(spent["planes"]):
-                converter = picture.Converter(0, None, planes)
+                converter = picture.Converter(UPRIGHT, None, planes)
                 for number, frame in enumerate(frames):
                     converter.convert(frame, number)
             with _timed(spent["libswscale's RGB"]):

@@ -16,7 +16,7 @@ from mvcgc.errors import UserError
 from mvcgc.identity import canonical_json, write_atomic
 from mvcgc.video.info import VideoInfo
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,8 @@ class Manifest:
         """64 hexadecimal digits that stand for the dataset's content."""
         digest = hashlib.sha256(canonical_json({"classes": self.classes, "carved": self.carved}).encode())
         for video in self.videos:
-            digest.update(b"\n" + canonical_json(_video_to_json(video)).encode())
+            content = {**asdict(video), "info": video.info.content()}
+            digest.update(b"\n" + canonical_json(content).encode())
         return digest.hexdigest()
 
     @cached_property
@@ -167,7 +168,8 @@ def report(manifest: Manifest, limit: int | None = 50) -> str:
         lines += [f"  {file.path} ({file.part}): {file.detail}" for file in files[:limit]]
         if limit is not None and len(files) > limit:
             lines.append(f"  ... and {len(files) - limit} more, all named in the report beside the manifest")
-    return "\n".join(lines) + "\n"
+    # A name that is not UTF-8 is shown with escapes.
+    return ("\n".join(lines) + "\n").encode("utf-8", "backslashreplace").decode()
 
 
 def _codec(info: VideoInfo) -> str:

@@ -20,7 +20,9 @@ class Reason(Enum):
     NO_VECTORS = "no_vectors"
     """The codec exports no motion vectors and block matching is not switched on."""
     RESOLUTION = "resolution"
-    """The picture changes its size within the stream."""
+    """The frames change their size within the stream, or have another one than the probe saw."""
+    CHANGED = "changed"
+    """The file is no longer the one that was probed."""
 
 
 class VideoError(Exception):

@@ -21,6 +21,8 @@ from jaxtyping import UInt8
 
 from mvcgc.video.clip import Box
 from mvcgc.video.colour import Matrix
+from mvcgc.video.info import UPRIGHT, Orientation
+from mvcgc.video.orientation import turned
 
 EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 _EXACT = int(Interpolation.BILINEAR | Interpolation.BITEXACT)
@@ -58,13 +60,16 @@ class Converter:
     for the thread's next clip of these sizes.
     """
 
-    def __init__(self, rotation: int, crop: Box | None, planes: UInt8[np.ndarray, "3 T H W"]) -> None:
-        """``crop`` is in the decoded picture's own pixels. ``planes``, in C order and of the size after the
-        rotation, is where the pictures go.
+    def __init__(
+        self, orientation: Orientation, crop: Box | None, planes: UInt8[np.ndarray, "3 T H W"]
+    ) -> None:
+        """``crop`` is in the decoded picture's own pixels. ``planes``, in C order and of the upright size, is
+        where the pictures go.
         """
-        self._turns, self._crop, self._planes = rotation // 90, crop, planes
+        self._orientation, self._crop, self._planes = orientation, crop, planes
+        self._turns = orientation != UPRIGHT
         height, width = planes.shape[2:]
-        self._size = (height, width) if rotation % 180 == 0 else (width, height)
+        self._size = (height, width) if orientation.rotation % 180 == 0 else (width, height)
         self._bytes = [memoryview(plane).cast("B") for plane in planes]
         self._scaler: VideoReformatter | None = None
         self._cropper: Graph | None = None
@@ -94,7 +99,7 @@ class Converter:
         ).planes
         if self._turns or scaled[0].line_size != width:
             for plane, out in zip(scaled, self._planes, strict=True):
-                out[number] = np.rot90(_view(plane, self._size), -self._turns)
+                out[number] = turned(_view(plane, self._size), self._orientation)
         else:  # row follows row as in ``out``, and bytes take half the time of arrays
             start, stop = number * height * width, (number + 1) * height * width
             for plane, out in zip(scaled, self._bytes, strict=True):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from video_made import linear_planes, make, make_packed, moving
 
-from mvcgc.video import Box, Clip, ClipRequest, Clock, Matrix, Reader, VideoInfo, mpeg4, probe
+from mvcgc.video import Box, Clip, ClipRequest, Clock, Matrix, Reader, VideoInfo, probe
 from mvcgc.video.container import VideoPacket
 from mvcgc.video.picture import Converter, plane_rows
 from mvcgc.video.references import References, Shown
@@ -446,13 +446,6 @@ def test_motion_alone_passes_over_what_comes_before(
                 assert np.array_equal(clip.valid, whole.valid[start : start + 5]), start
             # The first frame, which is a keyframe, one that was on its way, and each clip up to its anchor.
             assert len(decoded) <= 2 + 6 * len(starts), decoded
-
-
-def test_b_frames_of_mpeg4() -> None:
-    for kind in range(4):
-        assert mpeg4.is_b(b"\0\0\1\xb2user\0\0\1\xb6" + bytes([kind << 6])) is (kind == 2)
-    for nothing in (b"", b"\0\0\1", b"\0\0\1\xb6", b"\0\0\1\xb3\xff\xff"):
-        assert not mpeg4.is_b(nothing)
 
 
 @pytest.mark.parametrize("name", [name for name in REAL if name.endswith(".avi")])

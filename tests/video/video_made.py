@@ -9,7 +9,8 @@ import numpy as np
 from av.codec.context import Flags2
 from av.video.reformatter import ColorRange
 
-from mvcgc.video import encode, mpeg4
+from mvcgc.video import encode
+from mvcgc.video.headers import VOP_START, is_b_vop
 from mvcgc.video.picture import EXACT
 
 HEIGHT, WIDTH = 144, 176
@@ -57,8 +58,8 @@ def make_packed(path: Path, plain: Path, gop: int) -> Path:
         for packet, after in zip(packets, [*packets[1:], b""], strict=True):
             own, behind = bytes(packet), bytes(after)
             if packet.is_keyframe:
-                own = own.replace(mpeg4.PICTURE, PACKED + mpeg4.PICTURE, 1)
-            stored.append(NOT_CODED if mpeg4.is_b(own) else own + (behind if mpeg4.is_b(behind) else b""))
+                own = own.replace(VOP_START, PACKED + VOP_START, 1)
+            stored.append(NOT_CODED if is_b_vop(own) else own + (behind if is_b_vop(behind) else b""))
         for number, (packet, data) in enumerate(zip(packets, stored, strict=True)):
             new = av.Packet(data)
             new.stream, new.is_keyframe, new.time_base = copy, packet.is_keyframe, packet.time_base
