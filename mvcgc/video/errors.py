@@ -38,7 +38,9 @@ class VideoError(Exception):
         self.path = str(path)
         self.reason = reason
         self.detail = " ".join(detail.split())
-        super().__init__(f"{self.path}: {self.detail}")
+        # A name that is not UTF-8 is shown with escapes.
+        shown = self.path.encode("utf-8", "backslashreplace").decode()
+        super().__init__(f"{shown}: {self.detail}")
 
     def __reduce__(self) -> tuple[type["VideoError"], tuple[str, Reason, str]]:
         """Survive the pickling between a loader's worker and its parent."""

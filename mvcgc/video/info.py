@@ -164,7 +164,7 @@ def fit_clock(stamps: Sequence[int | None]) -> tuple[int, float, tuple[tuple[int
         return None
     first, last = known[0], known[-1]
     step = (last - first) / (len(known) - 1)
-    if all(round((stamp - first) / step) == i for i, stamp in enumerate(known)):
+    if all(abs((stamp - first) / step - i) <= NEAR for i, stamp in enumerate(known)):
         return first, step, ()
     return _fit_with_gaps(known)
 

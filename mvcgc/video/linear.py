@@ -24,6 +24,7 @@ from mvcgc.video.errors import Reason, VideoError
 from mvcgc.video.headers import VOP_START
 from mvcgc.video.info import UPRIGHT, Clock, Opening, Orientation, fit_clock
 from mvcgc.video.orientation import orientation_of
+from mvcgc.video.picture import checksum
 from mvcgc.video.vectors import exports
 
 MICROSECONDS = 1e6
@@ -34,6 +35,9 @@ REORDERS = "h264"
 
 UNRELIABLE_DTS = frozenset({"h264", "hevc"})
 """Codecs whose frames bear a dts that depends on what was decoded before."""
+
+ONE_PACKET_ONE_FRAME = frozenset({"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4"})
+"""Codecs of whose packets each makes a frame, or a field. (VP8, for one, has packets that are not shown.)"""
 
 NOT_CODED = 16
 """Bytes below which a packet of MPEG-4 holds a frame that is not coded, and may make none."""
@@ -50,7 +54,7 @@ class Pass:
         opening: how the file was opened.
         codec, fps: of the stream.
         pts, dts: of each frame, in display order.
-        keys: pts of each intra keyframe -> display index.
+        keys: pts of each intra keyframe -> display index and checksum.
         packets: (pts, dts, size) of each keyframe packet, in decode order.
         stamps: pts of the packets that should make a frame.
         delivered: packets with data that the container presents.
@@ -65,7 +69,7 @@ class Pass:
     fps: float
     pts: list[int | None] = field(default_factory=list)
     dts: list[int | None] = field(default_factory=list)
-    keys: dict[int | None, int] = field(default_factory=dict)
+    keys: dict[int | None, tuple[int, int]] = field(default_factory=dict)
     packets: list[tuple[int | None, int | None, int]] = field(default_factory=list)
     stamps: list[int | None] = field(default_factory=list)
     delivered: int = 0
@@ -87,14 +91,31 @@ class Pass:
         known = list(self.dts)
         while known and known[-1] is None:
             known.pop()
-        if self.codec not in UNRELIABLE_DTS and (fitted := fit_clock(known)):
+        # The containers that have a demuxer of their own here store a dts; elsewhere libav makes it up.
+        reliable = self.opening.demuxer and self.codec not in UNRELIABLE_DTS
+        if reliable and (fitted := fit_clock(known)):
             return Clock.DTS, *fitted
         return Clock.NONE, 0, 0.0, ()
 
     @property
     def steady(self) -> bool:
-        """Whether the decoder was in the same state all the time."""
-        return self.delays[0] == self.delays[1]
+        """Whether the decoder was in the same state all the time, and every packet made its frame; else what
+        it shows may depend on what it decoded before, and on what it skipped.
+        """
+        makes_one = self.lost <= 0 and len(self.pts) <= self.delivered
+        return self.delays[0] == self.delays[1] and (makes_one or self.codec not in ONE_PACKET_ONE_FRAME)
+
+    @property
+    def delay(self) -> int:
+        """Frames to have the decoder hold back; 0 where it cannot be told."""
+        return self.delays[1] if self.codec == REORDERS else 0
+
+    @property
+    def lost(self) -> int:
+        """Frames that are missing for the packets that should make them."""
+        begin = min((pts for pts in self.pts if pts is not None), default=0)
+        expected = sum(stamp is None or stamp >= begin for stamp in self.stamps)
+        return expected - len(self.pts) - self.fields
 
     def send(self, packet: VideoPacket) -> None:
         """Note a packet that goes into the decoder."""
@@ -121,7 +142,7 @@ class Pass:
             raise VideoError(path, Reason.RESOLUTION, f"changes from {was} to {now} pixels at frame {index}")
         if frame.key_frame and frame.pict_type == PictureType.I and (frame.pts is not None or index == 0):
             # Only intra pictures: an H.264 recovery point that is a P-frame is not whole at once.
-            self.keys[frame.pts] = index
+            self.keys[frame.pts] = index, checksum(frame)
         self.pts.append(frame.pts)
         self.dts.append(frame.dts)
         self.fields += frame.interlaced_frame
@@ -148,7 +169,7 @@ def _decode_steadily(path: Path, opening: Opening) -> Pass | None:
     """
     seen = _decode(path, opening, delay=0)
     for _ in range(ATTEMPTS):
-        if seen is None or seen.steady or seen.codec != REORDERS:
+        if seen is None or seen.delays[0] == seen.delays[1] or seen.codec != REORDERS:
             break
         seen = _decode(path, opening, delay=seen.delays[1])
     return seen
@@ -220,11 +241,7 @@ def _missing(container: InputContainer, stream: VideoStream, seen: Pass, listed:
     # The index of an .avi lies at its end; without it the number of the last chunk tells.
     if listed < seen.delivered and declared - seen.end > 1:
         return f"{frames} of {declared} declared frames decode"
-    begin = min((pts for pts in seen.pts if pts is not None), default=0)
-    expected = sum(stamp is None or stamp >= begin for stamp in seen.stamps)
-    if expected - frames - seen.fields > 1:
-        return f"{frames} of {expected} frames decode"
-    return ""
+    return f"{frames} of {frames + seen.lost} frames decode" if seen.lost > 1 else ""
 
 
 def _missing_seconds(container: InputContainer, stream: VideoStream, seen: Pass) -> str:

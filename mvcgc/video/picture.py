@@ -7,6 +7,7 @@ Luma is cropped to the pixel; subsampled chroma to its own grid, so with an odd 
 pixel off; at the edges of a crop it is interpolated from the crop alone.
 """
 
+import zlib
 from collections.abc import Callable
 from functools import lru_cache
 from threading import local
@@ -73,13 +74,14 @@ class Converter:
         self._bytes = [memoryview(plane).cast("B") for plane in planes]
         self._scaler: VideoReformatter | None = None
         self._cropper: Graph | None = None
+        self._format = ""
 
     def convert(self, frame: VideoFrame, number: int) -> Matrix:
         """Write the planes of picture ``number``; which matrix leads from there to RGB."""
         matrix, colorspace = _TARGETS.get(frame.colorspace, _BT601)
         if self._crop is not None:
-            if self._cropper is None:
-                box = self._crop
+            if self._cropper is None or frame.format.name != self._format:
+                self._format, box = frame.format.name, self._crop
                 where = f"{box.width}:{box.height}:{box.left}:{box.top}:exact=1"
                 self._cropper = filter_graph(frame, "crop", where)
             self._cropper.vpush(frame)
@@ -121,6 +123,11 @@ def filter_graph(frame: VideoFrame, name: str, options: str) -> Graph:
     middle.link_to(sink)
     graph.configure()
     return graph
+
+
+def checksum(frame: VideoFrame) -> int:
+    """Checksum of the luma of a frame (of half of it, if it has more than 8 bits)."""
+    return zlib.crc32(plane_rows(frame.planes[0])[: frame.height, : frame.width].tobytes())
 
 
 def plane_rows(plane: VideoPlane) -> UInt8[np.ndarray, "H stride"]:

@@ -15,15 +15,17 @@ frame, makes none.
 """
 
 from collections import Counter
+from itertools import chain
 from pathlib import Path
 
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from mvcgc.video.container import decoding, demuxing, open_video, stat_of
+from mvcgc.video.container import decoding, demuxing, open_video, set_delay, stat_of
 from mvcgc.video.errors import Reason, VideoError
 from mvcgc.video.info import Clock, VideoInfo
-from mvcgc.video.linear import REORDERS, Pass, decode_whole
+from mvcgc.video.linear import Pass, decode_whole
+from mvcgc.video.picture import checksum
 
 
 def probe(path: Path | str) -> VideoInfo:
@@ -59,7 +61,7 @@ def probe(path: Path | str) -> VideoInfo:
         gaps=gaps,
         mirrored=mirrored,
         opening=seen.opening,
-        delay=seen.delays[1] if seen.codec == REORDERS else 0,
+        delay=seen.delay,
         stat=stat,
     )
 
@@ -78,31 +80,41 @@ def _seek_points(path: Path, seen: Pass) -> tuple[tuple[int, ...], tuple[int, ..
             pts, dts, _ = packet
             if pts not in seen.keys or (pts is not None and times[pts] > 1):
                 continue
+            index, expected = seen.keys[pts]
             for stamp in (dts, pts):  # most demuxers search by dts, some (HEVC in .mp4) by pts
-                if stamp is not None and _leads_to(path, container, stream, stamp, packet):
-                    found.append((seen.keys[pts], stamp))
+                if stamp is None:
+                    continue
+                reached, frame = _seek(path, container, stream, stamp, seen.delay)
+                # After a seek libav does not know the dts of the first packets of .mkv.
+                same = reached == packet or (reached and pts is not None and reached[::2] == packet[::2])
+                if same and frame == expected:
+                    found.append((index, stamp))
                     break
     found.sort()
     return tuple(index for index, _ in found), tuple(stamp for _, stamp in found)
 
 
-def _leads_to(
-    path: Path,
-    container: InputContainer,
-    stream: VideoStream,
-    stamp: int,
-    wanted: tuple[int | None, int | None, int],
-) -> bool:
-    """Whether a seek to ``stamp`` leads to the packet ``wanted``: (pts, dts, size)."""
+def _seek(
+    path: Path, container: InputContainer, stream: VideoStream, stamp: int, delay: int
+) -> tuple[tuple[int | None, int | None, int] | None, int | None]:
+    """Seek to ``stamp``: (pts, dts, size) of the packet there, and the checksum of its frame.
+
+    None where there is no seeking, or the packet does not make a sound keyframe.
+    """
+    reached = None
     try:
         with decoding(path):
             container.seek(stamp, stream=stream)
+            if delay:
+                set_delay(stream.codec_context, delay)
             with demuxing(container, stream) as packets:
-                packet = next(packets, None)
+                for packet in chain(packets, [None]):
+                    if reached is None and packet is not None:
+                        reached = packet.pts, packet.dts, packet.size
+                    for frame in stream.codec_context.decode(packet):
+                        if reached is not None and frame.pts == reached[0]:
+                            sound = frame.key_frame and not frame.is_corrupt
+                            return reached, checksum(frame) if sound else None
     except VideoError:
-        return False
-    if packet is None:
-        return False
-    pts, dts, size = wanted
-    # After a seek libav does not know the dts of the first packets of .mkv.
-    return (packet.pts, packet.size) == (pts, size) and (pts is not None or packet.dts == dts)
+        pass
+    return reached, None

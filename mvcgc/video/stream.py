@@ -229,8 +229,9 @@ class FrameStream:
             return DECODE_ALL
         if not self._passes or stamp >= self._passed_before:
             return "NONREF"
-        if not is_b_vop(bytes(packet)):
-            self._references.pass_over(round(self._info.index(stamp)))
+        index = self._info.index(stamp)
+        if abs(index - round(index)) < NEAR and not is_b_vop(bytes(packet)):  # and is the packet of a frame
+            self._references.pass_over(round(index))
         return "NONKEY"
 
     def _is_beyond(self, stamp: int | None) -> bool:
