@@ -35,6 +35,9 @@ from mvcgc.stages.kind import KindConfig, StageKind
 from mvcgc.stages.spec import check_clip
 from mvcgc.video import Matrix, to_rgb
 
+EPSILON = 1e-12
+"""Shortest length that a feature is divided by, as in `torch.nn.functional.normalize`."""
+
 ACTIVATION = Path("activation.npz")
 LINEAR = "linear"
 """The role of the parent that trained the probes."""
@@ -77,7 +80,7 @@ class ActivationSpec:
 class Activation(StageKind):
     """Class activation maps of the linear probe over chosen test videos, looked at in a plot."""
 
-    version = 2
+    version = 3
     Config = ActivationConfig
     Spec = ActivationSpec
     after = (LINEAR,)
@@ -213,8 +216,10 @@ def _look(
 
 def class_map(probe: Probe, features: Float[Tensor, "B D t h w"]) -> Float[Tensor, "B classes t h w"]:
     """The probe's logits at every position of a feature map."""
-    positions = features.movedim(1, -1)
-    logits: Tensor = probe(positions.flatten(0, -2))
+    # All positions are divided by the mean's length, as the clip is: so their mean is the clip's logit.
+    length = features.mean(dim=(2, 3, 4)).norm(dim=1).clamp(min=EPSILON)
+    positions = (features / length.view(-1, 1, 1, 1, 1)).movedim(1, -1)
+    logits: Tensor = probe.classify(positions.flatten(0, -2))
     return logits.reshape(*positions.shape[:-1], -1).movedim(-1, 1)
 
 

@@ -27,6 +27,8 @@ class DownstreamKeys:
         datasets: by a key of the user's choice; none means the dataset of the pre-training.
         views: which views' encoders are judged; none means all.
         test: crops and windows.
+        hold_out: whether classifiers learn without the validation part; its metrics choose settings. CoCLR
+            trains on the whole split.
         amp: precision of networks that do not learn, for features and tests; bf16 or fp16 halve their time
             on GPUs. Classes are ranked, and neighbours searched, in float32.
         metrics: by name, metrics of classification (`MetricConfig`) reported beside top-1 and top-5.
@@ -36,6 +38,7 @@ class DownstreamKeys:
     datasets: dict[str, DatasetConfig] = field(default_factory=dict)
     views: list[str] = field(default_factory=list)
     test: TestConfig = field(default_factory=TestConfig)
+    hold_out: bool = True
     amp: Amp = Amp.none
     metrics: dict[str, Any] = field(default_factory=dict)
 

@@ -52,7 +52,7 @@ class TrainState:
         return cls(
             task=task,
             net=net,
-            optimizer=build_optimizer(task.parameters(), config),
+            optimizer=build_optimizer(task.parameter_groups(), config),
             schedule=Schedule(config, steps_per_epoch, task.turns),
             scaler=GradScaler(device.type, enabled=config.amp is Amp.fp16),
             statistics=RunningStatistics(nn.Identity() if config.sync_bn or task.same_batches else task),

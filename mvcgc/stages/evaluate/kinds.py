@@ -1,6 +1,7 @@
 """Tasks that evaluate encoders: linear probe, full fine-tuning, retrieval."""
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mvcgc.data.index.prepare import DatasetConfig
@@ -39,6 +40,7 @@ class Evaluation(StageKind):
             **super().parts(experiment, views, dataset),
             "augment": experiment.augment,
             "test": experiment.downstream.test,
+            "hold_out": experiment.downstream.hold_out if self.classifies else True,
             "amp": experiment.downstream.amp,
             "metrics": experiment.downstream.metrics if self.classifies else _NONE,
             "seed": experiment.seed,
@@ -48,7 +50,7 @@ class Evaluation(StageKind):
 class Linear(Evaluation):
     """The linear probe: one linear layer per view on the frozen backbone."""
 
-    version = 6
+    version = 7
     classifies = True
     headlines = (Headline("top1", "Linear top-1"),)
 
@@ -84,7 +86,7 @@ class Linear(Evaluation):
 class Finetune(Evaluation):
     """Full fine-tuning: backbone and classifier of each view learn together."""
 
-    version = 6
+    version = 7
     classifies = True
     headlines = (Headline("top1", "Fine-tuned top-1"),)
 
@@ -94,6 +96,7 @@ class Finetune(Evaluation):
 
         Attributes:
             dropout: of the features under the classifier (CoCLR).
+            backbone_lr: factor of the learning rate for the backbone (CoCLR: 0.1; MVCGC names none).
         """
 
         kind: OptimKind = OptimKind.sgd
@@ -101,9 +104,12 @@ class Finetune(Evaluation):
         weight_decay: float = 1e-3
         epochs: int = 500
         dropout: float = 0.9
+        backbone_lr: float = 1.0
 
         def __post_init__(self) -> None:
             super().__post_init__()
+            if not 0 < self.backbone_lr <= 1:
+                raise UserError(f"optim.backbone_lr={self.backbone_lr}: give a factor above 0 and at most 1")
             if not 0 <= self.dropout < 1:
                 raise UserError(
                     f"optim.dropout={self.dropout}: give a probability from 0 up to, but not including, 1"
@@ -122,11 +128,33 @@ class Finetune(Evaluation):
         return evaluate(context, spec, finetune)
 
 
+class Protocol(Enum):
+    """How features of videos are made and compared in retrieval.
+
+    ``coclr``: one centre crop, features averaged over moving windows, those of each split centred by their
+    own mean, l2-normalised, cosine similarity (CoCLR, eval/main_classifier.py): the protocol of the published
+    figures. ``crops``: the test's crops and windows, averaged, cosine similarity without centring.
+    """
+
+    coclr = "coclr"
+    crops = "crops"
+
+
 class Retrieve(Evaluation):
     """Retrieval: search the training videos for those nearest to each test video; nothing is trained."""
 
-    version = 6
+    version = 7
     headlines = (Headline("r1", "R@1"),)
+
+    @dataclass
+    class Config(KindConfig):
+        """Settings of retrieval.
+
+        Attributes:
+            protocol: see there.
+        """
+
+        protocol: Protocol = Protocol.coclr
 
     @staticmethod
     def run(context: "StageContext", spec: EvaluateSpec) -> "Result":

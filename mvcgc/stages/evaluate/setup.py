@@ -42,12 +42,14 @@ class Bench:
     @property
     def train(self) -> list[int]:
         """Ids of the videos that a classifier learns from."""
-        return self.manifest.require(self.manifest.ids("train"), "training")
+        ids = self.manifest.ids("train") if self.spec.hold_out else self.manifest.training()
+        return self.manifest.require(ids, "training")
 
     @property
     def val(self) -> list[int]:
-        """Ids of the validation part; there may be none."""
-        return self.manifest.ids("val")
+        """Ids of the validation part; there may be none, as where classifiers learn from it."""
+        learnt = set() if self.spec.hold_out else set(self.manifest.training())
+        return [number for number in self.manifest.ids("val") if number not in learnt]
 
     @property
     def test(self) -> list[int]:
@@ -73,12 +75,13 @@ class Bench:
             mestimate=self.spec.dataset.mestimate,
         )
 
-    def whole(self, name: str, ids: list[int]) -> Pass:
-        """Videos as they are tested: what is found of their crops and windows is averaged."""
+    def whole(self, name: str, ids: list[int], crops: int | None = None) -> Pass:
+        """Videos as they are tested, or with other ``crops``: their crops' and windows' rows are averaged."""
         test = self.spec.test
 
         def clips(ids: list[int]) -> WindowDataset:
-            return WindowDataset(self.source(ids, self.spec.views), test.crops, test.windows, ROWS)
+            source = self.source(ids, self.spec.views)
+            return WindowDataset(source, crops or test.crops, test.windows, ROWS)
 
         return Pass(name, ids, clips, _mean, self.spec.amp)
 

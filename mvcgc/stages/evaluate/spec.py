@@ -40,6 +40,7 @@ class EvaluateSpec:
     Attributes:
         task: the settings of the task, by which it is known.
         motion: None where no view is a motion view.
+        hold_out: whether classifiers learn without the validation part.
         amp: precision of networks that do not learn.
         metrics: by name, those reported beside the built-in ones.
     """
@@ -52,6 +53,7 @@ class EvaluateSpec:
     augment: AugmentConfig
     backbone: BackboneConfig
     test: TestConfig
+    hold_out: bool
     amp: Amp
     metrics: dict[str, MetricConfig]
     seed: int

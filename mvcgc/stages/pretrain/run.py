@@ -127,7 +127,7 @@ def _warn_if_at_chance(context: StageContext, figures: Mapping[str, float]) -> N
     if accuracies and min(accuracies) < CHANCES * chance:
         warning = (
             f"{context.config.name} has learnt nothing: it finds {100 * min(accuracies):.1f} % of the "
-            f"validation part's own pairs, chance is {100 * chance:.1f} %; try a larger optim.lr or more epochs"
+            f"validation part's own pairs, chance is {100 * chance:.1f} %; raise optim.lr or the epochs"
         )
         print(f"warning: {warning}", file=sys.stderr)
         context.journal.tags({"warning": warning})
