@@ -112,13 +112,24 @@ def all_gather_rows(*tensors: Tensor) -> list[Tensor]:
     """`all_gather_cat` of each of several tensors [B, ...], of any types, in one exchange."""
     if world() == 1:
         return [tensor.detach() for tensor in tensors]
+    return unpacked(all_gather_cat(packed(tensors)), tensors)
+
+
+def packed(tensors: Sequence[Tensor]) -> Tensor:
+    """Tensors [B, ...] of any types as the bytes of their rows side by side, uint8 [B, ...]."""
     rows = [tensor.detach().flatten(1 if tensor.dim() > 1 else 0).contiguous() for tensor in tensors]
-    flat = [row.view(torch.uint8).view(len(row), -1) for row in rows]
-    every = all_gather_cat(torch.cat(flat, dim=1))
-    parts = torch.split(every, [part.shape[1] for part in flat], dim=1)
+    return torch.cat([row.view(torch.uint8).view(len(row), -1) for row in rows], dim=1)
+
+
+def unpacked(rows: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
+    """The tensors of `packed` rows, as many as there are; types and shapes of a row are those of ``like``."""
+    widths = [tensor.nbytes // len(tensor) for tensor in like]
     return [
-        part.contiguous().view(tensor.dtype).view(len(every), *tensor.shape[1:])
-        for part, tensor in zip(parts, tensors, strict=True)
+        # A copy in any case: of a single row, a part may start where its type may not.
+        part.clone(memory_format=torch.contiguous_format)
+        .view(tensor.dtype)
+        .view(len(rows), *tensor.shape[1:])
+        for part, tensor in zip(torch.split(rows, widths, dim=1), like, strict=True)
     ]
 
 
@@ -143,6 +154,13 @@ def all_reduce_sum(tensor: Tensor) -> Tensor:
 def all_reduce_mean(tensor: Tensor) -> Tensor:
     """The mean over the ranks, each counting the same; see `all_reduce_sum`."""
     return all_reduce_sum(tensor) / world()
+
+
+def all_true(flag: Tensor) -> Tensor:
+    """Whether ``flag``, a bool, holds on every rank; the answer stays on its device, nobody waits."""
+    if world() == 1:
+        return flag
+    return all_reduce_sum((~flag).to(torch.int32)) == 0
 
 
 def broadcast(tensor: Tensor) -> Tensor:

@@ -34,6 +34,7 @@ from mvcgc.data.clips.sampling import ClipConfig, Draw, MotionConfig
 from mvcgc.data.loading.batch import Batch
 from mvcgc.data.loading.worker_pool import Pool
 from mvcgc.video import Box, VideoInfo, distances, picture, reader, stream
+from mvcgc.video.info import UPRIGHT
 
 PHASES: list[tuple[str, Any, str]] = [
     ("open", stream, "open_video"),
@@ -120,7 +121,7 @@ def colour(tasks: Sequence[DecodeTask]) -> list[dict[str, float]]:
         spent: defaultdict[str, list[float]] = defaultdict(list)
         for _ in range(ROUNDS):
             with _timed(spent["planes"]):
-                converter = picture.Converter(0, None, planes)
+                converter = picture.Converter(UPRIGHT, None, planes)
                 for number, frame in enumerate(frames):
                     converter.convert(frame, number)
             with _timed(spent["libswscale's RGB"]):

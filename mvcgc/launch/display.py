@@ -1,4 +1,4 @@
-"""How an execution shows itself: a bar per running stage on a terminal, plain lines in a log."""
+"""Displays of an execution: a bar per running stage on a terminal, plain lines in a log."""
 
 import time
 from abc import ABC, abstractmethod
@@ -14,12 +14,12 @@ from mvcgc.plan import Graph, Stage, headline
 from mvcgc.runs.folder import Done
 from mvcgc.runs.journal import Progress as StageProgress
 
-# In a log, a running stage is heard of this often.
+# A log has a line per running stage this often.
 LINE_EVERY_S = 20.0
 
 
 class Display(ABC):
-    """Told of everything that happens; a context manager."""
+    """Shows the progress of an execution; a context manager."""
 
     def __enter__(self) -> "Display":
         self.open()
@@ -32,37 +32,37 @@ class Display(ABC):
 
     @abstractmethod
     def open(self) -> None:
-        """Something will come."""
+        """Start the display."""
 
     @abstractmethod
     def say(self, line: str) -> None:
-        """Print a line for good."""
+        """Print a line that stays."""
 
     @abstractmethod
     def running(self, stage: Stage, progress: StageProgress, elsewhere: bool) -> None:
-        """A stage runs, here or ``elsewhere``, and stands there."""
+        """Show the progress of a running stage, run here or ``elsewhere``."""
 
     @abstractmethod
     def over(self, stage: Stage) -> None:
-        """A stage runs no more."""
+        """Remove a stage that has ended."""
 
     @abstractmethod
     def overall(self, done: int) -> None:
-        """So many stages of the graph are finished. Called regularly."""
+        """Show the number of finished stages. Called regularly."""
 
     @abstractmethod
     def close(self) -> None:
-        """Nothing more will come."""
+        """End the display."""
 
 
 def make_display(graph: Graph) -> Display:
-    """Bars if stderr is a terminal, lines if not."""
+    """Return bars if stderr is a terminal, else lines."""
     console = Console(stderr=True)
     return BarDisplay(graph, console) if console.is_terminal else LineDisplay(graph, console)
 
 
 class LineDisplay(Display):
-    """Plain lines: starts, ends, and now and then how far each stage is."""
+    """Plain lines: starts, ends, and every `LINE_EVERY_S` the progress of each stage."""
 
     def __init__(self, graph: Graph, console: Console, every_s: float = LINE_EVERY_S) -> None:
         self._console = console
@@ -72,14 +72,14 @@ class LineDisplay(Display):
         self._spoken: dict[str, float] = {}
 
     def open(self) -> None:
-        """Nothing is held."""
+        """Do nothing."""
 
     def say(self, line: str) -> None:
-        """Print it with how many stages are finished."""
+        """Print a line after the number of finished stages."""
         self._console.out(f"[{self._done}/{self._total}] {line}", highlight=False)
 
     def running(self, stage: Stage, progress: StageProgress, elsewhere: bool) -> None:
-        """Speak of it if it was long not spoken of."""
+        """Print a progress line if the last one is long ago."""
         now = time.monotonic()
         if now - self._spoken.setdefault(stage.id, now) < self._every_s or not progress.total_steps:
             return
@@ -88,19 +88,19 @@ class LineDisplay(Display):
         self.say(f"{stage.name}{where}: {describe(progress)}")
 
     def over(self, stage: Stage) -> None:
-        """Nothing to say: `say` has told why."""
+        """Print nothing: `say` has reported the end."""
         self._spoken.pop(stage.id, None)
 
     def overall(self, done: int) -> None:
-        """Remember it for the next line."""
+        """Remember the number for the next line."""
         self._done = done
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing."""
 
 
 class BarDisplay(Display):
-    """A bar per running stage and one for the whole. Drawn by whoever calls `overall`: no threads."""
+    """A bar per running stage and one for the graph. Drawn when `overall` is called: no threads."""
 
     def __init__(self, graph: Graph, console: Console) -> None:
         self._bars = Progress(
@@ -111,7 +111,7 @@ class BarDisplay(Display):
             TextColumn("{task.fields[figures]}"),
             console=console,
             auto_refresh=False,
-            # What stages print stays in their logs; what others print in this process must not tear the bars.
+            # Stages print to their own logs; other output of this process must not tear the bars.
             redirect_stdout=True,
             redirect_stderr=True,
         )
@@ -119,15 +119,15 @@ class BarDisplay(Display):
         self._whole = self._bars.add_task("[bold]stages", total=len(graph.stages), figures="")
 
     def open(self) -> None:
-        """Take hold of the terminal's last lines."""
+        """Reserve the terminal's last lines."""
         self._bars.start()
 
     def say(self, line: str) -> None:
-        """Print it above the bars."""
+        """Print a line above the bars."""
         self._bars.console.out(line, highlight=False)
 
     def running(self, stage: Stage, progress: StageProgress, elsewhere: bool) -> None:
-        """Move its bar."""
+        """Move the stage's bar."""
         name = f"{stage.name} (elsewhere)" if elsewhere else stage.name
         if stage.id not in self._tasks:
             self._tasks[stage.id] = self._bars.add_task(escape(name), total=None, figures="")
@@ -139,28 +139,28 @@ class BarDisplay(Display):
         )
 
     def over(self, stage: Stage) -> None:
-        """Take its bar away."""
+        """Remove the stage's bar."""
         task = self._tasks.pop(stage.id, None)
         if task is not None:
             self._bars.remove_task(task)
 
     def overall(self, done: int) -> None:
-        """Move the bar of the whole and draw."""
+        """Move the graph's bar and draw."""
         self._bars.update(self._whole, completed=done)
         self._bars.refresh()
 
     def close(self) -> None:
-        """Leave the terminal as it was found."""
+        """Restore the terminal."""
         self._bars.stop()
 
 
 def describe(progress: StageProgress) -> str:
-    """Where a stage stands, in one line."""
+    """Return a stage's progress in one line."""
     return f"{progress.unit} {progress.step}/{progress.total_steps} {figures(progress)}".rstrip()
 
 
 def figures(progress: StageProgress) -> str:
-    """Loss, speed and the time that is left, as far as they are known."""
+    """Return loss, speed and remaining time, if known."""
     shown = []
     if "loss" in progress.metrics:
         shown.append(f"loss {progress.metrics['loss']:.4g}")
@@ -173,7 +173,7 @@ def figures(progress: StageProgress) -> str:
 
 
 def seconds_left(progress: StageProgress) -> float | None:
-    """By the speed of this attempt so far; None before its first step."""
+    """Estimate the remaining time by this attempt's speed; None before its first step."""
     steps, elapsed_ms = progress.step - progress.from_step, progress.ts_ms - progress.begin_ms
     if steps <= 0 or elapsed_ms <= 0:
         return None
@@ -181,7 +181,7 @@ def seconds_left(progress: StageProgress) -> float | None:
 
 
 def duration(seconds: float) -> str:
-    """For people: 42 s, 3 min 5 s, 2 h 10 min."""
+    """Format a duration: 42 s, 3 min 5 s, 2 h 10 min."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -191,7 +191,7 @@ def duration(seconds: float) -> str:
 
 
 def start_line(stage: Stage, attempt: int, from_step: int | None, share: Share) -> str:
-    """What a stage starts with."""
+    """Return the line for a stage that starts."""
     ranks = f"{stage.runtime.ranks} ranks on " if stage.runtime.ranks > 1 else ""
     cores = f"{share.cores} core{'s' if share.cores > 1 else ''}"
     gpus = f", GPU {','.join(share.gpus)}" if share.gpus else ""
@@ -201,12 +201,12 @@ def start_line(stage: Stage, attempt: int, from_step: int | None, share: Share) 
 
 
 def finished_line(stage: Stage, done: Done, seconds: float) -> str:
-    """How a stage that ran here ended well."""
+    """Return the line for a stage that finished here."""
     shown = headline(done.metrics)
     return f"{stage.name} done in {duration(seconds)}" + (f": {shown}" if shown else "")
 
 
 def failed_line(stage: Stage, failure: Failure) -> str:
-    """How a stage failed, and where to read on."""
+    """Return the line for a stage that failed, with its log."""
     log = f" (log: {failure.log})" if failure.log else ""
     return f"{stage.name} FAILED: {failure.reason}{log}"

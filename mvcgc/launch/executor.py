@@ -1,4 +1,4 @@
-"""What the local and the SLURM executor share: the state of a graph's stages, and the loop over it."""
+"""Base of the local and the SLURM executor: the state of a graph's stages, and the loop over it."""
 
 import time
 from abc import ABC, abstractmethod
@@ -105,7 +105,7 @@ class Executor(ABC):
         return True
 
     def _time_to_read(self) -> bool:
-        """True once every `READ_EVERY_S` seconds."""
+        """Return True once every `READ_EVERY_S` seconds."""
         now = time.monotonic()
         if now - self._read_at < READ_EVERY_S:
             return False

@@ -1,4 +1,4 @@
-"""What came of a graph's execution."""
+"""The outcome of a graph's execution."""
 
 import signal
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a stage failed, and the log that tells more; None if another executor ran it."""
+    """The reason of a stage's failure, and the log with details (None if there is none here)."""
 
     reason: str
     log: Path | None

@@ -1,4 +1,4 @@
-"""Ctrl-C and its like, seen between two looks at the children instead of in the middle of one."""
+"""Requests to stop (Ctrl-C and other signals), handled between two turns of a loop."""
 
 import signal
 import threading
@@ -9,9 +9,9 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StopRequests:
-    """Within ``with``, the signals are counted instead of ending the process.
+    """Counts the signals within ``with`` instead of ending the process.
 
-    Outside the main thread, where signals do not arrive, it counts nothing.
+    Counts nothing outside the main thread, where signals do not arrive.
     """
 
     def __init__(self) -> None:

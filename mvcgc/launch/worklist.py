@@ -1,4 +1,4 @@
-"""What of a graph is finished, run by others, or to be done: where every executor starts from."""
+"""Sorts a graph's stages into finished, run by others and to do: where every executor starts."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from mvcgc.runs.state import valid_done
 
 @dataclass
 class Worklist:
-    """Stages by id; ``attached`` with the reason why they need not be run here."""
+    """Stages by id; ``attached`` are run by others, with the reason."""
 
     done: set[str] = field(default_factory=set)
     attached: dict[str, str] = field(default_factory=dict)
@@ -22,7 +22,7 @@ def make_worklist(
 ) -> Worklist:
     """Sort the graph's stages by their verdicts.
 
-    Planning compared the sizes of outputs; what is built upon now has to have the right content, too.
+    Planning compared the sizes of outputs; those to build on are compared by content here.
     """
     worklist = Worklist()
     for key, stage in graph.stages.items():

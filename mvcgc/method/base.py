@@ -58,12 +58,14 @@ class Embeddings:
         keys: by view, of clip B of the same videos, l2-normalised, without gradient.
         queue: by view, the keys of earlier steps.
         relations: what the samples have to do with the queue's entries.
+        chance: a number from [0, 1) drawn for this step, the same on all ranks and in a resumed run.
     """
 
     queries: Mapping[str, Float[Tensor, "B dim"]]
     keys: Mapping[str, Float[Tensor, "B dim"]]
     queue: Mapping[str, Float[Tensor, "K dim"]]
     relations: Relations
+    chance: float = 0.0
     _similarity: dict[str, Float[Tensor, "B K"]] = field(default_factory=dict, init=False)
 
     @property
@@ -82,10 +84,18 @@ class Embeddings:
         Computed without autocast, which would round the similarities that are to be ranked.
         """
         if view not in self._similarity:
-            query, queue = self.queries[view], self.queue[view]
-            with torch.autocast(query.device.type, enabled=False):
-                self._similarity[view] = query.to(queue) @ queue.T
+            self._similarity[view] = _similarity(self.queries[view], self.queue[view])
         return self._similarity[view]
+
+    @torch.no_grad()
+    def key_similarity(self, view: str) -> Float[Tensor, "B K"]:
+        """Return the similarity within ``view`` of its keys to its queue."""
+        return _similarity(self.keys[view], self.queue[view])
+
+
+def _similarity(clips: Float[Tensor, "B dim"], queue: Float[Tensor, "K dim"]) -> Float[Tensor, "B K"]:
+    with torch.autocast(clips.device.type, enabled=False):
+        return clips.to(queue) @ queue.T
 
 
 @dataclass
@@ -115,6 +125,7 @@ class Method(Part, ABC):
         supervised: whether it needs labels.
         mines: whether it finds positives among the queue's keys, once the queue is full.
         leaves_parameters_out: whether some encoders do not learn in some epochs.
+        waits_for_queue: whether no step is taken until the queue is full.
     """
 
     Config: ClassVar[type[MethodConfig]] = MethodConfig
@@ -124,6 +135,7 @@ class Method(Part, ABC):
     supervised: ClassVar[bool] = False
     mines: ClassVar[bool] = False
     leaves_parameters_out: ClassVar[bool] = False
+    waits_for_queue: ClassVar[bool] = False
 
     def __init__(self, config: MethodConfig) -> None:
         self.config = config

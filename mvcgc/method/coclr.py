@@ -8,18 +8,28 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from mvcgc.errors import UserError
-from mvcgc.method.base import Embeddings, Method, MethodConfig
+from mvcgc.method.base import Embeddings, Method, MethodConfig, Term
 from mvcgc.method.mining import top_k
 from mvcgc.method.mvcgc import check_k
 
+OWN_PAIR = 0.1
+"""Share of the steps in which the own pair is a positive: after InfoNCE its similarity is high already
+(CoCLR, main_coclr.py)."""
+
 
 class CoCLR(Method):
-    """Score each view against its own keys; positives are the keys nearest in the other, frozen view."""
+    """Score each view against its own keys; positives are the keys nearest in the other, frozen view.
 
-    version = 1
+    As in CoCLR's main_coclr.py: keys of the same source count as positives, too; in 90 % of the steps the own
+    pair does not, where a sample has others; the search is by the other view's key clip; no step is taken
+    until the queue is full; each turn starts from the full learning rate.
+    """
+
+    version = 2
     views = 2
     mines = True
     leaves_parameters_out = True
+    waits_for_queue = True
 
     @dataclass
     class Config(MethodConfig):
@@ -59,5 +69,13 @@ class CoCLR(Method):
 
     @torch.no_grad()
     def positives(self, view: str, step: Embeddings) -> Bool[Tensor, "B K"]:
-        """Return the k nearest keys of the other view."""
-        return top_k(step.similarity(step.other(view)), self.config.k, step.relations.minable)
+        """Return the keys nearest to the other view's key clip, and those of the same source."""
+        near = top_k(step.key_similarity(step.other(view)), self.config.k, step.relations.minable)
+        return near | step.relations.sibling
+
+    def term(self, view: str, step: Embeddings) -> Term:
+        """Return the term, in most steps without the own pair among the positives."""
+        term = super().term(view, step)
+        if step.chance >= OWN_PAIR:
+            term.positives[:, 0] = ~term.positives[:, 1:].any(dim=1)
+        return term

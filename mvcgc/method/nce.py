@@ -36,5 +36,19 @@ def multi_nce(
         return over_candidates - over_positives
 
 
+def mean_nce(
+    logits: Float[Tensor, "B M"], positives: Bool[Tensor, "B M"], candidates: Bool[Tensor, "B M"]
+) -> Float[Tensor, " B"]:
+    """``-mean over positives of log(e^logit / sum over candidates of e^logit)`` of every sample (UberNCE).
+
+    Unlike `multi_nce` it is not met by one strong positive among weak ones. Requirements are the same.
+    """
+    with torch.autocast(logits.device.type, enabled=False):
+        logits = _widened(logits)
+        over_candidates = logits.masked_fill(~candidates, -torch.inf).logsumexp(dim=1)
+        mean_positive = logits.masked_fill(~positives, 0.0).sum(dim=1) / positives.sum(dim=1)
+        return over_candidates - mean_positive
+
+
 def _widened(tensor: Tensor) -> Tensor:
     return tensor.float() if tensor.itemsize < 4 else tensor

@@ -5,6 +5,7 @@ be matched without looking at their content; shuffled key batches mix samples of
 there is one batch, and nothing to mix.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -56,6 +57,16 @@ class Shuffle:
         )
         # What arrives is ordered by source rank, and within it by destination.
         return incoming[_beside(source.argsort(stable=True).argsort(), local)]
+
+    def apply_to_all(self, local: Sequence[Tensor]) -> list[Tensor]:
+        """`apply` to several tensors [B, ...] of any types, in one exchange per device."""
+        if self.world == 1:
+            return list(local)
+        arrived: dict[torch.device, list[Tensor]] = {}
+        for device in dict.fromkeys(tensor.device for tensor in local):
+            together = [tensor for tensor in local if tensor.device == device]
+            arrived[device] = dist.unpacked(self.apply(dist.packed(together)), together)
+        return [arrived[tensor.device].pop(0) for tensor in local]
 
     def restore(self, everyones: Tensor) -> Tensor:
         """What was computed from the shuffled samples, of all ranks in their order, in the global batch's

@@ -1,7 +1,6 @@
 """Contrastive pre-training as a task of the training loop: from a batch to the loss, and to the queue."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -12,10 +11,14 @@ from mvcgc.data.loading.batch import Batch
 from mvcgc.method.base import Embeddings, Method
 from mvcgc.method.mining import Ids, relate
 from mvcgc.method.momentum import ContrastModel
+from mvcgc.method.nce import multi_nce
 from mvcgc.method.shuffle import Shuffle
 from mvcgc.method.step_metrics import step_metrics
 from mvcgc.phases import phase
-from mvcgc.train import Task
+from mvcgc.train import Task, Validated
+
+CHANCES = 2
+"""An accuracy counts as above chance from this many times chance on."""
 
 
 class Contrast(Task):
@@ -32,6 +35,8 @@ class Contrast(Task):
         self.leaves_parameters_out = method.leaves_parameters_out
         self._method, self._epochs = method, epochs
         self._views = model.queue.views
+        turns = [self._turn(epoch) for epoch in range(epochs)]
+        self.turns = [0, *(epoch for epoch in range(1, epochs) if turns[epoch] != turns[epoch - 1])]
         self._trained: tuple[str, ...] = self._views
         self._pending: list[tuple[dict[str, Tensor], Ids]] = []
         self._epoch, self._step = 0, 0
@@ -40,7 +45,7 @@ class Contrast(Task):
         """Which views learn; where coclr changes turns, the twins catch up and the queue starts anew."""
         self._epoch, self._step = epoch, position
         self._trained = self._turn(epoch)
-        if position == 0 and epoch > 0 and self._trained != self._turn(epoch - 1):
+        if position == 0 and epoch > 0 and epoch in self.turns:
             self.model.start_turn()
 
     def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -57,14 +62,61 @@ class Contrast(Task):
         own = slice(dist.rank() * len(batch), (dist.rank() + 1) * len(batch))
         keys = {view: key[own] for view, key in everyones.items()}
         relations = relate(ids, self.model.queue.ids)
-        step = Embeddings(queries, keys, self.model.queue.entries(), relations)
+        chance = torch.rand((), generator=torch.Generator().manual_seed(self._shuffle_seed())).item()
+        step = Embeddings(queries, keys, self.model.queue.entries(), relations, chance)
         terms = [self._method.term(view, step) for view in self._trained]
         figures = step_metrics(terms, relations)
         right, labelled = figures.pop("mined_right"), figures.pop("mined_labelled")
         figures["mined_precision"] = torch.stack([right, labelled])
         figures["queue_fill"] = relations.filled.float().mean()
-        losses = [self._method.loss(term).mean() for term in terms]
-        return torch.stack(losses).sum(), figures
+        loss = torch.stack([self._method.loss(term).mean() for term in terms]).sum()
+        if self._method.waits_for_queue:
+            # No gradient until the queue is full: the loop leaves out such a step.
+            loss = torch.where(relations.filled.all(), loss, loss.detach())
+        return loss, figures
+
+    def validate(self, batches: Iterable[Batch], device: torch.device) -> Validated:
+        """Find each validation clip's other clip among those of all validation videos.
+
+        An instance task of its own: queries and keys come from the same encoders in the same mode, which
+        those of the queue, made in training mode over many steps, do not. Keys of the same source take no
+        part. An epoch counts once the queue is full and an own pair is found twice as often as by chance.
+        All ranks call it and get the same: ``val_loss``, summed over the trained views, ``val_acc_<view>``
+        and ``val_chance``.
+        """
+        first, second, ids = self._embedded(batches, device)
+        relations = relate(ids, ids)
+        own = torch.eye(len(ids.video), dtype=torch.bool, device=device)
+        candidates = own | relations.eligible
+        metrics, losses = {}, []
+        for view in self._trained:
+            keys = second[self._method.target(view, self._views)]
+            logits = first[view] @ keys.T / self._method.config.tau
+            losses.append(multi_nce(logits, own, candidates).mean())
+            found = logits.masked_fill(~candidates, -torch.inf).argmax(dim=1)
+            right = found == torch.arange(len(own), device=device)
+            metrics[f"val_acc_{view}"] = right.float().mean().item()
+        left_chance = min(metrics.values()) >= CHANCES / len(own)
+        metrics["val_chance"] = 1 / len(own)
+        metrics["val_loss"] = torch.stack(losses).sum().item()
+        return Validated(metrics, counts=left_chance and bool(self.model.queue.full))
+
+    def _embedded(
+        self, batches: Iterable[Batch], device: torch.device
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor], Ids]:
+        """Both clips of all ranks' samples by view, from the query encoders, and the samples' ids."""
+        clips: list[list[Tensor]] = []
+        for batch in batches:
+            here = batch.to(device)
+            shown = [self.model(_inputs(here.clip(number)), ()) for number in (0, 1)]
+            row = [one[view].float() for one in shown for view in self._views]
+            clips.append([*row, here.video, here.group, here.label])
+        own = [torch.cat(column) for column in zip(*clips, strict=True)]
+        *every, video, group, label = dist.all_gather_rows(*own)
+        count = len(self._views)
+        first = dict(zip(self._views, every[:count], strict=True))
+        second = dict(zip(self._views, every[count:], strict=True))
+        return first, second, Ids(video, group, label)
 
     def finish_step(self) -> None:
         """The key encoders follow, and the step's keys of all ranks enter the queue."""
@@ -89,13 +141,14 @@ def _inputs(batch: Batch) -> dict[str, Tensor]:
 
 
 def _shuffled(batch: Batch, shuffle: Shuffle) -> Batch:
-    """The clips that this rank's key encoders see; ids and names stay those of its own samples.
+    """The samples that this rank's key encoders see, with all that belongs to them.
 
     They travel as stored: what augmentation makes of them is four times as large.
     """
+    if shuffle.world == 1:
+        return batch
     with phase("shuffle"):
-        views = {view: shuffle.apply(clips) for view, clips in batch.views.items()}
-        return replace(batch, views=views, draws=shuffle.apply(batch.draws))
+        return batch.rearranged(shuffle.apply_to_all)
 
 
 def _gathered(keys: Mapping[str, Tensor], ids: Ids, shuffle: Shuffle) -> tuple[dict[str, Tensor], Ids]:

@@ -1,5 +1,6 @@
 """What stands on a backbone downstream."""
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -41,5 +42,8 @@ class Classifier(nn.Module):
 
     def forward(self, clip: Float[Tensor, "B C T H W"]) -> Float[Tensor, "B classes"]:
         """Logits."""
-        logits: Tensor = self.linear(self.dropout(pool_map(self.backbone(clip))))
+        features = pool_map(self.backbone(clip))
+        # Classes that half precision could not tell apart are to be ranked.
+        with torch.autocast(features.device.type, enabled=False):
+            logits: Tensor = self.linear(self.dropout(features))
         return logits

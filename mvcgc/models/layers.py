@@ -9,6 +9,8 @@ pooling copies into another layout and back.
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -52,7 +54,10 @@ class Conv(nn.Module):
         """The convolved clips."""
         along_time, *across = self.kernel
         if self.kernel == (1, 1, 1) and self.stride == (1, 1, 1):
-            cells = functional.linear(x.permute(0, 2, 3, 4, 1), self.weight.flatten(1))
+            # Under autocast the product is one in half precision, as that of a convolution would be.
+            plain = x.device.type == "cpu" or _autocast(x.device)
+            point = functional.linear if plain else _Point.apply
+            cells = point(x.permute(0, 2, 3, 4, 1), self.weight.flatten(1))
             return cells.permute(0, 4, 1, 2, 3)
         if along_time > 1 and across == [1, 1] and self.stride[1:] == (1, 1):
             own = x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
@@ -65,6 +70,50 @@ class Conv(nn.Module):
         """What ``print`` shows."""
         outputs, inputs = self.weight.shape[:2]
         return f"{inputs}, {outputs}, kernel={self.kernel}, stride={self.stride}"
+
+
+def _autocast(device: torch.device) -> bool:
+    return torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type)
+
+
+@contextmanager
+def convolution_precision() -> Iterator[None]:
+    """Multiply float32 matrices on GPUs as precisely as cuDNN convolves: in TF32 unless that is off.
+
+    It holds for the whole process meanwhile, so nothing else may compute then.
+    """
+    matrices, before = torch.backends.cuda.matmul, torch.backends.cuda.matmul.fp32_precision
+    matrices.fp32_precision = torch.backends.cudnn.conv.fp32_precision  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        matrices.fp32_precision = before
+
+
+class _Point(torch.autograd.Function):
+    """`functional.linear` with the precision of the convolutions around it, forward and backward.
+
+    torch has TF32 on for convolutions and off for products of matrices: for similarities and losses that is
+    right, for a network's convolutions it would be several times slower.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, cells: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(cells, weight)
+        with convolution_precision():
+            return functional.linear(cells, weight)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        cells, weight = ctx.saved_tensors
+        to_cells, to_weight = None, None
+        with convolution_precision():
+            if ctx.needs_input_grad[0]:
+                to_cells = grad @ weight
+            if ctx.needs_input_grad[1]:
+                to_weight = grad.flatten(0, -2).t() @ cells.flatten(0, -2)
+        return to_cells, to_weight
 
 
 def _along_time(

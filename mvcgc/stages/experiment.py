@@ -15,7 +15,7 @@ from mvcgc.runs.fingerprint import plain
 from mvcgc.stages.evaluate.spec import TestConfig
 from mvcgc.stages.kind import KindConfig, StageKind
 from mvcgc.stages.pretrain.kind import Cross, Init
-from mvcgc.train.optim import OptimConfig
+from mvcgc.train.optim import Amp, OptimConfig
 
 
 @dataclass
@@ -27,6 +27,8 @@ class DownstreamKeys:
         datasets: by a key of the user's choice; none means the dataset of the pre-training.
         views: which views' encoders are judged; none means all.
         test: crops and windows.
+        amp: precision of networks that do not learn, for features and tests; bf16 or fp16 halve their time
+            on GPUs. Classes are ranked, and neighbours searched, in float32.
         metrics: by name, metrics of classification (`MetricConfig`) reported beside top-1 and top-5.
     """
 
@@ -34,6 +36,7 @@ class DownstreamKeys:
     datasets: dict[str, DatasetConfig] = field(default_factory=dict)
     views: list[str] = field(default_factory=list)
     test: TestConfig = field(default_factory=TestConfig)
+    amp: Amp = Amp.none
     metrics: dict[str, Any] = field(default_factory=dict)
 
 

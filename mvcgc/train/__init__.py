@@ -6,7 +6,7 @@ from mvcgc.train.loop import fit, total_steps
 from mvcgc.train.optim import Amp, OptimConfig, OptimKind, ScheduleKind
 from mvcgc.train.session import NoJournal, Session
 from mvcgc.train.signals import Interrupted, StopFlag
-from mvcgc.train.task import Loader, Task
+from mvcgc.train.task import Loader, Task, Validated
 
 __all__ = [
     "Amp",
@@ -22,6 +22,7 @@ __all__ = [
     "Session",
     "StopFlag",
     "Task",
+    "Validated",
     "fit",
     "total_steps",
 ]

@@ -4,10 +4,10 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from mvcgc import dist
+from mvcgc.train.arrival import Arrival
 
 
 class NotFinite(RuntimeError):
@@ -21,13 +21,10 @@ class _Seen:
     step: int
     losses: list[Tensor]
     names: list[Sequence[str]]
-    sound: Tensor
-    arrived: torch.cuda.Event | None
+    sound: Arrival
 
     def is_sound(self) -> bool:
-        if self.arrived is not None:
-            self.arrived.synchronize()
-        return bool(self.sound)
+        return bool(self.sound.values()["sound"])
 
 
 class Lookout:
@@ -41,13 +38,7 @@ class Lookout:
 
     def add(self, step: int, losses: list[Tensor], names: list[Sequence[str]], sound: Tensor) -> None:
         """A step, by number, with this rank's losses and video names by micro-batch; ``sound`` is a bool."""
-        if sound.device.type != "cuda":
-            self._seen.append(_Seen(step, losses, names, sound, None))
-            return
-        host = torch.empty_like(sound, device="cpu", pin_memory=True).copy_(sound, non_blocking=True)
-        arrived: torch.cuda.Event = torch.cuda.Event()  # type: ignore[no-untyped-call]
-        arrived.record()
-        self._seen.append(_Seen(step, losses, names, host, arrived))
+        self._seen.append(_Seen(step, losses, names, Arrival({"sound": sound})))
 
     def broken(self, newest: bool) -> bool:
         """Whether a step was not sound on this rank; the ``newest`` step is only looked at if asked to."""

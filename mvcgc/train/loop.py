@@ -12,13 +12,13 @@ from mvcgc import dist
 from mvcgc.errors import UserError
 from mvcgc.phases import phase
 from mvcgc.train import rng
-from mvcgc.train.optim import OptimConfig, ScheduleKind, step_unless
-from mvcgc.train.parallel import alone, average_statistics
+from mvcgc.train.optim import OptimConfig, ScheduleKind, forget, step_unless
+from mvcgc.train.parallel import alone
 from mvcgc.train.progress import ProgressLine
 from mvcgc.train.session import Session
 from mvcgc.train.signals import Interrupted
 from mvcgc.train.state import TrainState
-from mvcgc.train.task import Loader, Task
+from mvcgc.train.task import Loader, Task, Validated
 
 
 def total_steps(loader: Loader, config: OptimConfig) -> int:
@@ -31,14 +31,14 @@ def fit(
     loader: Loader,
     config: OptimConfig,
     session: Session,
-    validate: Callable[[], float] | None = None,
+    validate: Callable[[], Validated] | None = None,
 ) -> dict[str, float]:
     """Train ``task`` to the end, going on from the newest checkpoint, and return the last epoch's means.
 
     ``loader`` gives this rank's micro-batches, of ``config.micro_batch(world)`` samples each. ``validate``
-    is called after each epoch by all ranks, in evaluation mode without gradients, and returns the same loss
-    on each. Raises Interrupted once a stop signal has been seen and a checkpoint written; NotFinite;
-    UserError.
+    is called after each epoch by all ranks, in evaluation mode without gradients, and returns the same on
+    each; the last epoch's metrics of it are returned, too. Raises Interrupted once a stop signal has been
+    seen and a checkpoint written; NotFinite; UserError.
     """
     total = total_steps(loader, config)
     if total == 0:
@@ -53,6 +53,7 @@ def fit(
     rng.reseed(session.seed * dist.world() + dist.rank())
     if state.restore(session.checkpoints):
         session.journal.resume(state.step)
+    validated: dict[str, float] = {}
     with ProgressLine(session.name, total, state.step, session.dist.is_main) as progress:
         while state.step < total:
             epoch, position = divmod(state.step, state.steps_per_epoch)
@@ -60,6 +61,8 @@ def fit(
             task.start_epoch(epoch, position)
             if position == 0:
                 state.epoch.reset()
+                if epoch in task.turns:
+                    forget(state.optimizer)
             batches = loader.epoch(epoch, position)
             while state.step < (epoch + 1) * state.steps_per_epoch:
                 stop, save = step(state, batches, config, session)
@@ -73,14 +76,15 @@ def fit(
                     progress.report(state.step, figures)
                     state.interval.reset()
                 if state.epoch_complete and validate is not None:
-                    session.journal.metrics(state.step, _validate(state, config, validate))
+                    validated = _validate(state, config, validate)
+                    session.journal.metrics(state.step, validated)
                 if stop or save or state.step == total:
                     session.journal.flush()
                     state.save(session.checkpoints)
                     session.checkpoint_saved()
                 if stop:
                     raise Interrupted(f"{session.stop.reason}: checkpoint after step {state.step}")
-    return state.report(state.epoch)
+    return {**state.report(state.epoch), **validated}
 
 
 def step(
@@ -96,7 +100,8 @@ def step(
         batch = next(batches)
         waited += time.perf_counter() - waiting
         # Only the last micro-batch's backward pass exchanges gradients.
-        with alone(state.net) if micro + 1 < config.accumulate else nullcontext():
+        last = micro + 1 == config.accumulate
+        with nullcontext() if last else alone(state.net), state.statistics.combined():
             with phase("copy"):
                 here = batch.to(state.device)
             with phase("forward"), config.amp.on(state.device):
@@ -107,17 +112,20 @@ def step(
         names.append(batch.names)
         clips += batch.clips
         state.count({"loss": losses[-1], **figures})
+    with phase("flags"):
+        # Gradients are the same on all ranks, losses are not: an infinite one may have finite gradients.
+        finite_losses = dist.all_true(torch.stack(losses).isfinite().all())
     with phase("optimiser"):
         state.scaler.unscale_(state.optimizer)
         norm = nn.utils.get_total_norm([p.grad for p in state.task.parameters() if p.grad is not None])
-        finite = torch.stack(losses).isfinite().all() & norm.isfinite()
+        finite = finite_losses & norm.isfinite()
         # Without any gradient, as with an empty queue, Adam would blow weight decay up to steps of full size.
         step_unless(state.optimizer, ~(finite & (norm > 0)))
         state.scaler.update()
         state.optimizer.zero_grad(set_to_none=True)
     state.step += 1
     # With a scaler an overflowing gradient is no more than a step left out; without it is the end.
-    sound = torch.stack(losses).isfinite().all() if state.scaler.is_enabled() else finite
+    sound = finite_losses if state.scaler.is_enabled() else finite
     state.lookout.add(state.step, losses, names, sound)
     with phase("flags"):
         flags = [
@@ -130,18 +138,16 @@ def step(
         raise state.lookout.failure()
     with phase("queue"):
         state.task.finish_step()
-    if not config.sync_bn:
-        with phase("statistics"):
-            average_statistics(state.task.modules())
     state.count({"grad_norm": torch.where(norm.isfinite(), norm, torch.nan)})
     state.count({"seconds": time.perf_counter() - started, "wait": waited, "clips": float(clips)})
     return stop, save
 
 
-def _validate(state: TrainState, config: OptimConfig, validate: Callable[[], float]) -> dict[str, float]:
+def _validate(state: TrainState, config: OptimConfig, validate: Callable[[], Validated]) -> dict[str, float]:
     state.task.eval()
     with torch.no_grad(), config.amp.on(state.device):
-        loss = validate()
+        found = validate()
     state.task.train()
-    state.schedule.epoch_done(loss)
-    return {"val_loss": loss}
+    epoch = state.step // state.steps_per_epoch - 1
+    state.schedule.epoch_done(epoch, found.metrics["val_loss"], found.counts)
+    return dict(found.metrics)

@@ -9,9 +9,10 @@ from mvcgc import dist
 
 
 class Meter:
-    """Running means, kept where the figures are computed so that adding to them never waits for the device.
+    """Running means of named figures; all ranks add the same names.
 
-    All ranks add the same names.
+    The sum of a figure lives where its values are computed: plain numbers on the host, tensors on their
+    device. A sum from a checkpoint moves there with the first value, so adding never waits for the device.
     """
 
     def __init__(self) -> None:
@@ -27,7 +28,7 @@ class Meter:
             value = torch.as_tensor(figure, dtype=torch.float64).detach()
             if value.dim() == 0:
                 value = torch.stack([value.nan_to_num(nan=0.0), (~value.isnan()).double()])
-            self._sums[name] = self._sums[name] + value if name in self._sums else value
+            self._sums[name] = _sum(self._sums[name], value) if name in self._sums else value
 
     def totals(self) -> dict[str, Tensor]:
         """Sum and count of each figure over all ranks, float64 [2] on the CPU. All ranks call it."""
@@ -49,9 +50,15 @@ class Meter:
         """This rank's sums and counts."""
         return {name: entry.cpu() for name, entry in self._sums.items()}
 
-    def load_state_dict(self, state: Mapping[str, Tensor], device: torch.device) -> None:
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Go on from a `state_dict`."""
-        self._sums = {name: entry.to(device) for name, entry in state.items()}
+        self._sums = dict(state)
+
+
+def _sum(known: Tensor, value: Tensor) -> Tensor:
+    """``known + value``, on the accelerator if either is there."""
+    device = value.device if known.device.type == "cpu" else known.device
+    return known.to(device, non_blocking=True) + value.to(device, non_blocking=True)
 
 
 def _ratio(total: float, count: float) -> float:

@@ -1,9 +1,9 @@
 """The optimiser of a stage and the course of its learning rate."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -13,7 +13,8 @@ from torch.optim import SGD, Adam, Optimizer
 
 from mvcgc.errors import UserError
 
-PLATEAU_FACTOR = 0.1
+FACTOR = 0.1
+"""Of the learning rate, at each drop."""
 PLATEAU_DROPS = 2
 # A validation loss counts as better from this relative improvement on.
 PLATEAU_THRESHOLD = 1e-4
@@ -29,11 +30,13 @@ class OptimKind(Enum):
 class ScheduleKind(Enum):
     """How the learning rate goes after the warm-up.
 
-    ``plateau`` divides it by ten, twice at most, when the validation loss has stopped falling; ``cosine``
-    takes it to zero at the last step; ``constant`` leaves it.
+    ``plateau`` divides it by ten, twice at most, when the validation loss has stopped falling (MVCGC);
+    ``steps`` divides it by ten at each of ``milestones`` (CoCLR, main_coclr.py); ``cosine`` takes it to zero
+    at the last step; ``constant`` leaves it.
     """
 
     plateau = "plateau"
+    steps = "steps"
     cosine = "cosine"
     constant = "constant"
 
@@ -62,8 +65,9 @@ class OptimConfig:
     """How a stage is optimised; the defaults are the paper's for pre-training.
 
     ``batch_size`` is that of one step over all ranks and all ``accumulate`` micro-batches; ``momentum`` is
-    SGD's; ``patience`` counts epochs without a better validation loss; ``sync_bn`` computes the statistics
-    of batch norm over all ranks.
+    SGD's; ``patience`` counts epochs without a better validation loss; ``milestones`` are epochs, counted
+    from the start of the training or, where encoders take turns, of each turn; ``sync_bn`` computes the
+    statistics of batch norm over all ranks.
     """
 
     kind: OptimKind = OptimKind.adam
@@ -76,6 +80,7 @@ class OptimConfig:
     warmup_epochs: float = 0.0
     schedule: ScheduleKind = ScheduleKind.plateau
     patience: int = 10
+    milestones: list[int] = field(default_factory=list)
     amp: Amp = Amp.none
     sync_bn: bool = False
 
@@ -91,6 +96,12 @@ class OptimConfig:
         if self.warmup_epochs > self.epochs:
             raise UserError(
                 f"optim.warmup_epochs={self.warmup_epochs} is more than optim.epochs={self.epochs}"
+            )
+        if sorted(set(self.milestones)) != list(self.milestones) or min(self.milestones, default=1) < 1:
+            raise UserError(f"optim.milestones={list(self.milestones)}: give ascending epochs, as [250,280]")
+        if self.schedule is ScheduleKind.steps and not self.milestones:
+            raise UserError(
+                "optim.schedule=steps: give the epochs of its drops, as optim.milestones=[250,280]"
             )
 
     def micro_batch(self, world: int) -> int:
@@ -129,6 +140,14 @@ def build_optimizer(parameters: Iterable[nn.Parameter], config: OptimConfig) -> 
     return sgd
 
 
+def forget(optimizer: Optimizer) -> None:
+    """Make the optimiser's moments and step counts those of its first step."""
+    for state in optimizer.state.values():
+        for value in state.values():
+            if isinstance(value, Tensor):
+                value.zero_()
+
+
 def step_unless(optimizer: Optimizer, skip: Tensor) -> None:
     """Take the step unless ``skip``, a bool on the device, is true; the host does not wait to know.
 
@@ -139,33 +158,63 @@ def step_unless(optimizer: Optimizer, skip: Tensor) -> None:
 
 
 class Schedule:
-    """The learning rate of each step; the only state is that of ``plateau``."""
+    """The learning rate of each step; the only state is that of ``plateau``.
 
-    def __init__(self, config: OptimConfig, steps_per_epoch: int) -> None:
+    ``turns`` are the epochs at which encoders change turns (CoCLR): each turn starts from the full rate, and
+    nothing of an earlier one counts.
+    """
+
+    def __init__(self, config: OptimConfig, steps_per_epoch: int, turns: Sequence[int] = (0,)) -> None:
+        assert turns[0] == 0
         self._config = config
         self._steps_per_epoch = steps_per_epoch
+        self._turns = tuple(turns)
+        self._turn = 0
         self._best = math.inf
         self._bad_epochs = 0
         self._drops = 0
 
     def lr(self, step: int) -> float:
-        """The rate for the step after ``step`` completed ones."""
+        """Return the rate for the step after ``step`` completed ones."""
         config = self._config
         warmup = round(config.warmup_epochs * self._steps_per_epoch)
         if step < warmup:
             return config.lr * (step + 1) / warmup
-        if config.schedule is ScheduleKind.cosine:
-            course = (step - warmup) / max(1, config.epochs * self._steps_per_epoch - warmup)
-            return config.lr * 0.5 * (1 + math.cos(math.pi * course))
-        return config.lr * PLATEAU_FACTOR**self._drops
+        epoch = min(step // self._steps_per_epoch, config.epochs - 1)
+        turn = self.turn_of(epoch)
+        start = self._turns[turn]
+        match config.schedule:
+            case ScheduleKind.cosine:
+                end = self._turns[turn + 1] if turn + 1 < len(self._turns) else config.epochs
+                first = max(warmup, start * self._steps_per_epoch)
+                course = (step - first) / max(1, end * self._steps_per_epoch - first)
+                return config.lr * 0.5 * (1 + math.cos(math.pi * course))
+            case ScheduleKind.steps:
+                passed = sum(epoch - start >= milestone for milestone in config.milestones)
+                return config.lr * FACTOR**passed
+            case ScheduleKind.plateau:
+                return config.lr * FACTOR ** (self._drops if turn == self._turn else 0)
+            case ScheduleKind.constant:
+                return config.lr
+
+    def turn_of(self, epoch: int) -> int:
+        """Return the number of the turn, from 0, that ``epoch`` belongs to."""
+        return sum(epoch >= start for start in self._turns) - 1
 
     def apply(self, optimizer: Optimizer, step: int) -> None:
         """Set the optimiser to the rate of this step."""
         for group in optimizer.param_groups:
             group["lr"] = self.lr(step)
 
-    def epoch_done(self, val_loss: float) -> None:
-        """Take note of an epoch's validation loss; changes the rate under ``plateau`` alone."""
+    def epoch_done(self, epoch: int, val_loss: float, counts: bool = True) -> None:
+        """Take note of an epoch's validation loss; changes the rate under ``plateau`` alone.
+
+        An epoch that does not count, as one before a queue of keys is full, leaves everything as it is.
+        """
+        if (turn := self.turn_of(epoch)) != self._turn:
+            self._turn, self._best, self._bad_epochs, self._drops = turn, math.inf, 0, 0
+        if not counts:
+            return
         if val_loss < self._best * (1 - PLATEAU_THRESHOLD) or self._best == math.inf:
             self._best, self._bad_epochs = val_loss, 0
             return
@@ -176,9 +225,15 @@ class Schedule:
             self._bad_epochs = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """What `load_state_dict` needs to go on."""
-        return {"best": self._best, "bad_epochs": self._bad_epochs, "drops": self._drops}
+        """Return what `load_state_dict` needs to go on."""
+        return {
+            "turn": self._turn,
+            "best": self._best,
+            "bad_epochs": self._bad_epochs,
+            "drops": self._drops,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state_dict`."""
-        self._best, self._bad_epochs, self._drops = state["best"], state["bad_epochs"], state["drops"]
+        self._turn, self._best = state["turn"], state["best"]
+        self._bad_epochs, self._drops = state["bad_epochs"], state["drops"]

@@ -17,6 +17,7 @@ from mvcgc.train.failure import Lookout
 from mvcgc.train.meter import Meter
 from mvcgc.train.optim import Amp, OptimConfig, Schedule, build_optimizer, check_precision
 from mvcgc.train.parallel import spread
+from mvcgc.train.running_statistics import RunningStatistics
 from mvcgc.train.task import Task
 
 
@@ -33,6 +34,7 @@ class TrainState:
     optimizer: Optimizer
     schedule: Schedule
     scaler: GradScaler
+    statistics: RunningStatistics
     steps_per_epoch: int
     device: torch.device
     step: int = 0
@@ -51,8 +53,9 @@ class TrainState:
             task=task,
             net=net,
             optimizer=build_optimizer(task.parameters(), config),
-            schedule=Schedule(config, steps_per_epoch),
+            schedule=Schedule(config, steps_per_epoch, task.turns),
             scaler=GradScaler(device.type, enabled=config.amp is Amp.fp16),
+            statistics=RunningStatistics(nn.Identity() if config.sync_bn or task.same_batches else task),
             steps_per_epoch=steps_per_epoch,
             device=device,
         )
@@ -118,9 +121,9 @@ class TrainState:
             rng.reseed(self.step * dist.world() + dist.rank())
             for name, meter in (("interval", self.interval), ("epoch", self.epoch)):
                 once = {figure: entry * dist.is_main() for figure, entry in shared[name].items()}
-                meter.load_state_dict(once, self.device)
+                meter.load_state_dict(once)
             return True
         rng.restore(own["rng"])
-        self.interval.load_state_dict(own["interval"], self.device)
-        self.epoch.load_state_dict(own["epoch"], self.device)
+        self.interval.load_state_dict(own["interval"])
+        self.epoch.load_state_dict(own["epoch"])
         return True

@@ -1,7 +1,8 @@
 """What the loop needs to know of a stage."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
@@ -15,6 +16,10 @@ class Task(nn.Module, ABC):
 
     # Whether a step may leave out parameters that want a gradient, as a frozen view's are in CoCLR.
     leaves_parameters_out: bool = False
+    # The epochs at which encoders change turns: each turn is a training of its own, from the full rate.
+    turns: Sequence[int] = (0,)
+    # Whether all ranks get the same batches instead of a share of each.
+    same_batches: bool = False
 
     @abstractmethod
     def forward(self, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
@@ -33,6 +38,18 @@ class Task(nn.Module, ABC):
     @abstractmethod
     def finish_step(self) -> None:
         """Called after the optimiser's step: the place to change queues and momentum twins."""
+
+
+@dataclass(frozen=True)
+class Validated:
+    """Metrics of the validation part, ``val_loss`` among them.
+
+    ``counts`` is whether the loss says something of the training's course: under ``plateau`` an epoch that
+    does not count changes nothing.
+    """
+
+    metrics: Mapping[str, float]
+    counts: bool = True
 
 
 @runtime_checkable

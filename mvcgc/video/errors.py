@@ -20,7 +20,9 @@ class Reason(Enum):
     NO_VECTORS = "no_vectors"
     """The codec exports no motion vectors and block matching is not switched on."""
     RESOLUTION = "resolution"
-    """The picture changes its size within the stream."""
+    """The frames change their size within the stream, or have another one than the probe saw."""
+    CHANGED = "changed"
+    """The file is no longer the one that was probed."""
 
 
 class VideoError(Exception):
@@ -36,7 +38,9 @@ class VideoError(Exception):
         self.path = str(path)
         self.reason = reason
         self.detail = " ".join(detail.split())
-        super().__init__(f"{self.path}: {self.detail}")
+        # A name that is not UTF-8 is shown with escapes.
+        shown = self.path.encode("utf-8", "backslashreplace").decode()
+        super().__init__(f"{shown}: {self.detail}")
 
     def __reduce__(self) -> tuple[type["VideoError"], tuple[str, Reason, str]]:
         """Survive the pickling between a loader's worker and its parent."""

@@ -7,6 +7,7 @@ Luma is cropped to the pixel; subsampled chroma to its own grid, so with an odd 
 pixel off; at the edges of a crop it is interpolated from the crop alone.
 """
 
+import zlib
 from collections.abc import Callable
 from functools import lru_cache
 from threading import local
@@ -21,6 +22,8 @@ from jaxtyping import UInt8
 
 from mvcgc.video.clip import Box
 from mvcgc.video.colour import Matrix
+from mvcgc.video.info import UPRIGHT, Orientation
+from mvcgc.video.orientation import turned
 
 EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 _EXACT = int(Interpolation.BILINEAR | Interpolation.BITEXACT)
@@ -58,23 +61,27 @@ class Converter:
     for the thread's next clip of these sizes.
     """
 
-    def __init__(self, rotation: int, crop: Box | None, planes: UInt8[np.ndarray, "3 T H W"]) -> None:
-        """``crop`` is in the decoded picture's own pixels. ``planes``, in C order and of the size after the
-        rotation, is where the pictures go.
+    def __init__(
+        self, orientation: Orientation, crop: Box | None, planes: UInt8[np.ndarray, "3 T H W"]
+    ) -> None:
+        """``crop`` is in the decoded picture's own pixels. ``planes``, in C order and of the upright size, is
+        where the pictures go.
         """
-        self._turns, self._crop, self._planes = rotation // 90, crop, planes
+        self._orientation, self._crop, self._planes = orientation, crop, planes
+        self._turns = orientation != UPRIGHT
         height, width = planes.shape[2:]
-        self._size = (height, width) if rotation % 180 == 0 else (width, height)
+        self._size = (height, width) if orientation.rotation % 180 == 0 else (width, height)
         self._bytes = [memoryview(plane).cast("B") for plane in planes]
         self._scaler: VideoReformatter | None = None
         self._cropper: Graph | None = None
+        self._format = ""
 
     def convert(self, frame: VideoFrame, number: int) -> Matrix:
         """Write the planes of picture ``number``; which matrix leads from there to RGB."""
         matrix, colorspace = _TARGETS.get(frame.colorspace, _BT601)
         if self._crop is not None:
-            if self._cropper is None:
-                box = self._crop
+            if self._cropper is None or frame.format.name != self._format:
+                self._format, box = frame.format.name, self._crop
                 where = f"{box.width}:{box.height}:{box.left}:{box.top}:exact=1"
                 self._cropper = filter_graph(frame, "crop", where)
             self._cropper.vpush(frame)
@@ -94,7 +101,7 @@ class Converter:
         ).planes
         if self._turns or scaled[0].line_size != width:
             for plane, out in zip(scaled, self._planes, strict=True):
-                out[number] = np.rot90(_view(plane, self._size), -self._turns)
+                out[number] = turned(_view(plane, self._size), self._orientation)
         else:  # row follows row as in ``out``, and bytes take half the time of arrays
             start, stop = number * height * width, (number + 1) * height * width
             for plane, out in zip(scaled, self._bytes, strict=True):
@@ -116,6 +123,11 @@ def filter_graph(frame: VideoFrame, name: str, options: str) -> Graph:
     middle.link_to(sink)
     graph.configure()
     return graph
+
+
+def checksum(frame: VideoFrame) -> int:
+    """Checksum of the luma of a frame (of half of it, if it has more than 8 bits)."""
+    return zlib.crc32(plane_rows(frame.planes[0])[: frame.height, : frame.width].tobytes())
 
 
 def plane_rows(plane: VideoPlane) -> UInt8[np.ndarray, "H stride"]:

@@ -1,53 +1,31 @@
-"""One pass over a file that learns all that reading clips of it needs."""
+"""One pass over a file that learns all that reading clips of it needs.
+
+**The frames of a video** are those that its container presents, in display order; the probe counts them, and
+the reader shows no others:
+
+- Frames outside the container's edit list are none: they are decoded for those that refer to them, and
+  discarded (cuts without encoding in .mp4 and .mov).
+- A packet without data is none (null chunks of .avi); nor is a time at which there is no frame, be it before
+  the first one (a start offset) or later.
+- Frames before the first one whose references are there are none (B-frames of an open group at a cut).
+- Timestamps say in which order frames are shown and where to seek, not how often a frame is shown.
+
+Damaged is a file of which less is left than its container lists, or of which a packet, that should make a
+frame, makes none.
+"""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
-import av.error
 from av.container import InputContainer
-from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
-from mvcgc.video.container import demuxing, open_video, reason_of
+from mvcgc.video.container import decoding, demuxing, open_video, set_delay, stat_of
 from mvcgc.video.errors import Reason, VideoError
 from mvcgc.video.info import Clock, VideoInfo
-from mvcgc.video.vectors import exports
-
-MICROSECONDS = 1e6
-"""libav's unit of a container's duration."""
-
-
-@dataclass
-class _Pass:
-    """What a linear decode of the whole stream saw."""
-
-    pts: list[int | None] = field(default_factory=list)
-    dts: list[int | None] = field(default_factory=list)
-    keys: dict[int | None, int] = field(default_factory=dict)
-    """pts of each intra keyframe -> display index."""
-    packets: list[tuple[int | None, int | None, int]] = field(default_factory=list)
-    """(pts, dts, size) of each keyframe packet, in decode order."""
-    size: tuple[int, int] = (0, 0)
-    rotation: int = 0
-    vectors: bool = False
-    damage: str = ""
-
-    def show(self, path: Path, frame: VideoFrame) -> None:
-        index = len(self.pts)
-        if index == 0:
-            self.size = (frame.height, frame.width)
-            self.rotation = round(-frame.rotation / 90) % 4 * 90
-        elif (frame.height, frame.width) != self.size:
-            was = f"{self.size[1]}x{self.size[0]}"
-            now = f"{frame.width}x{frame.height}"
-            raise VideoError(path, Reason.RESOLUTION, f"changes from {was} to {now} pixels at frame {index}")
-        if frame.key_frame and frame.pict_type == PictureType.I and frame.pts is not None:
-            # Only intra pictures: an H.264 recovery point that is a P-frame is not whole at once.
-            self.keys[frame.pts] = index
-        self.pts.append(frame.pts)
-        self.dts.append(frame.dts)
-        self.vectors = self.vectors or exports(frame)
+from mvcgc.video.linear import Pass, decode_whole
+from mvcgc.video.picture import checksum
 
 
 def probe(path: Path | str) -> VideoInfo:
@@ -58,110 +36,85 @@ def probe(path: Path | str) -> VideoInfo:
             decodes up to some frame and no further is described up to there, and `VideoInfo.damage` says so.
     """
     path = Path(path)
-    container, stream = open_video(path, export=True)
-    with container:
-        seen = _decode_all(path, container, stream)
-        if not seen.pts:
-            raise VideoError(path, Reason.CORRUPT, f"no frame decodes ({seen.damage or 'empty stream'})")
-        clock, origin, step = _clock(seen)
-        keyframes, seeks = _seek_points(path, seen)
-        height, width = seen.size if seen.rotation % 180 == 0 else seen.size[::-1]
-        return VideoInfo(
-            codec=stream.codec_context.codec.canonical_name,
-            width=width,
-            height=height,
-            fps=float(stream.average_rate or stream.guessed_rate or 0),
-            frames=len(seen.pts),
-            keyframes=keyframes,
-            seeks=seeks,
-            clock=clock,
-            origin=origin,
-            step=step,
-            rotation=seen.rotation,
-            vectors=seen.vectors,
-            damage=seen.damage or _shortfall(container, stream, seen),
-        )
+    stat = stat_of(path)
+    seen = decode_whole(path)
+    if not seen.pts:
+        raise VideoError(path, Reason.CORRUPT, f"no frame decodes ({seen.damage or 'empty stream'})")
+    clock, origin, step, gaps = seen.clock if seen.steady else (Clock.NONE, 0, 0.0, ())
+    keyframes, seeks = _seek_points(path, seen) if seen.steady else ((), ())
+    rotation, mirrored = seen.orientation
+    height, width = seen.size if rotation % 180 == 0 else seen.size[::-1]
+    return VideoInfo(
+        codec=seen.codec,
+        width=width,
+        height=height,
+        fps=seen.fps,
+        frames=len(seen.pts),
+        keyframes=keyframes,
+        seeks=seeks,
+        clock=clock,
+        origin=origin,
+        step=step,
+        rotation=rotation,
+        vectors=seen.vectors,
+        damage=seen.damage,
+        gaps=gaps,
+        mirrored=mirrored,
+        opening=seen.opening,
+        delay=seen.delay,
+        stat=stat,
+    )
 
 
-def _decode_all(path: Path, container: InputContainer, stream: VideoStream) -> _Pass:
-    """Decode packet by packet up to the end, the first error, or the first frame flagged as corrupt."""
-    seen = _Pass()
-    try:
-        with demuxing(container, stream) as packets:
-            for packet in packets:
-                if packet.is_keyframe:
-                    seen.packets.append((packet.pts, packet.dts, packet.size))
-                for frame in packet.decode():
-                    if frame.is_corrupt:
-                        seen.damage = f"corrupt from frame {len(seen.pts)} on"
-                        return seen
-                    seen.show(path, frame)
-    except (av.error.FFmpegError, OSError) as error:
-        seen.damage = f"stops decoding after frame {len(seen.pts) - 1}: {reason_of(error)}"
-    return seen
-
-
-def _clock(seen: _Pass) -> tuple[Clock, int, float]:
-    """The time stamp that counts the frames evenly, if there is one: (clock, origin, step)."""
-    for clock, stamps in ((Clock.PTS, seen.pts), (Clock.DTS, seen.dts)):
-        # The frames that the decoder still held at the end carry no dts of their own.
-        known = list(stamps)
-        while len(known) > 1 and known[-1] is None and clock is Clock.DTS:
-            known.pop()
-        first, last = known[0], known[-1]
-        if len(known) < 2 or first is None or last is None or last <= first:
-            continue
-        step = (last - first) / (len(known) - 1)
-        if all(stamp is not None and round((stamp - first) / step) == i for i, stamp in enumerate(known)):
-            return clock, first, step
-    return Clock.NONE, 0, 0.0
-
-
-def _seek_points(path: Path, seen: _Pass) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Display index and time stamp of each keyframe that a seek was tried on and reached.
+def _seek_points(path: Path, seen: Pass) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Display index and timestamp of each keyframe that a seek was tried on and reached.
 
     In a container opened anew: the linear pass builds the index that some files lack, and so makes seeks work
     that fail for a reader. From the last keyframe to the first, for the same reason.
     """
     found: list[tuple[int, int]] = []
     times = Counter(seen.pts)
-    container, stream = open_video(path, export=False)
+    container, stream = open_video(path, seen.opening, export=False)
     with container:
-        for pts, dts, size in reversed(seen.packets):
-            if pts not in seen.keys or times[pts] > 1:
+        for packet in reversed(seen.packets):
+            pts, dts, _ = packet
+            if pts not in seen.keys or (pts is not None and times[pts] > 1):
                 continue
+            index, expected = seen.keys[pts]
             for stamp in (dts, pts):  # most demuxers search by dts, some (HEVC in .mp4) by pts
-                if stamp is not None and _first_after(container, stream, stamp) == (pts, dts, size):
-                    found.append((seen.keys[pts], stamp))
+                if stamp is None:
+                    continue
+                reached, frame = _seek(path, container, stream, stamp, seen.delay)
+                # After a seek libav does not know the dts of the first packets of .mkv.
+                same = reached == packet or (reached and pts is not None and reached[::2] == packet[::2])
+                if same and frame == expected:
+                    found.append((index, stamp))
                     break
     found.sort()
     return tuple(index for index, _ in found), tuple(stamp for _, stamp in found)
 
 
-def _first_after(
-    container: InputContainer, stream: VideoStream, stamp: int
-) -> tuple[int | None, int | None, int] | None:
-    """(pts, dts, size) of the packet that a seek to ``stamp`` leads to; None if there is no seeking."""
+def _seek(
+    path: Path, container: InputContainer, stream: VideoStream, stamp: int, delay: int
+) -> tuple[tuple[int | None, int | None, int] | None, int | None]:
+    """Seek to ``stamp``: (pts, dts, size) of the packet there, and the checksum of its frame.
+
+    None where there is no seeking, or the packet does not make a sound keyframe.
+    """
+    reached = None
     try:
-        container.seek(stamp, stream=stream)
-        with demuxing(container, stream) as packets:
-            packet = next(packets)
-    except (av.error.FFmpegError, OSError, StopIteration):
-        return None
-    return packet.pts, packet.dts, packet.size
-
-
-def _shortfall(container: InputContainer, stream: VideoStream, seen: _Pass) -> str:
-    """Damage where the container declares more than decodes. One frame less is how .avi with B-frames is."""
-    decoded = len(seen.pts)
-    if stream.frames - decoded > 1:
-        return f"{decoded} of {stream.frames} declared frames decode"
-    first, last = seen.pts[0], seen.pts[-1]
-    alone = len(container.streams) == 1
-    if stream.frames or not alone or not container.duration or first is None or last is None:
-        return ""
-    declared = container.duration / MICROSECONDS
-    shown = float((last - first) * (stream.time_base or 0))
-    if shown < declared * 0.95 - 0.5:
-        return f"{shown:.1f} of {declared:.1f} declared seconds decode"
-    return ""
+        with decoding(path):
+            container.seek(stamp, stream=stream)
+            if delay:
+                set_delay(stream.codec_context, delay)
+            with demuxing(container, stream) as packets:
+                for packet in chain(packets, [None]):
+                    if reached is None and packet is not None:
+                        reached = packet.pts, packet.dts, packet.size
+                    for frame in stream.codec_context.decode(packet):
+                        if reached is not None and frame.pts == reached[0]:
+                            sound = frame.key_frame and not frame.is_corrupt
+                            return reached, checksum(frame) if sound else None
+    except VideoError:
+        pass
+    return reached, None

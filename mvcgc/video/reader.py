@@ -18,9 +18,9 @@ from mvcgc.video.distances import Distances
 from mvcgc.video.errors import Reason, VideoError
 from mvcgc.video.info import VideoInfo
 from mvcgc.video.motion import Record, assemble
+from mvcgc.video.orientation import coded_box, upright
 from mvcgc.video.picture import Converter
 from mvcgc.video.references import VOID, Place, Shown
-from mvcgc.video.rotate import coded_box, upright
 from mvcgc.video.stream import FrameStream
 from mvcgc.video.vectors import Grid, Raw, Vectors
 
@@ -190,13 +190,13 @@ class _Part:
             if box is not None:
                 box.check_within(info.height, info.width)
                 whole = (box.height, box.width) == (info.height, info.width)
-                box = None if whole else coded_box(box, info.rotation, info.height, info.width)
+                box = None if whole else coded_box(box, info.orientation, info.height, info.width)
             shape = (3, request.frames, *request.size)
             if planes is None:
                 self._planes = planes = np.empty(shape, np.uint8)
             if planes.shape != shape or planes.dtype != np.uint8 or not planes[0].flags.c_contiguous:
                 raise ValueError(f"planes for {request} are uint8 {shape}, each in C order")
-            self._converter = Converter(info.rotation, box, planes)
+            self._converter = Converter(info.orientation, box, planes)
 
     def needs(self, position: int) -> int:
         """The first frame from ``position`` on that this clip still needs, -1 if it is complete.
@@ -243,4 +243,4 @@ class _Part:
         if self._estimator is not None:
             vectors = Vectors.of(self._estimated)
         field = assemble(Grid(*info.coded), range(self._start, self._stop), self._records, vectors)
-        return Clip(self._planes, upright(field, info.rotation, info.height, info.width), self._matrix)
+        return Clip(self._planes, upright(field, info.orientation, info.height, info.width), self._matrix)

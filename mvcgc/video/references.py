@@ -16,7 +16,7 @@ from av.video.format import VideoFormat
 from av.video.frame import PictureType, VideoFrame
 from jaxtyping import UInt8
 
-from mvcgc.video import h264
+from mvcgc.video import headers
 from mvcgc.video.container import VideoPacket
 from mvcgc.video.picture import plane_rows
 
@@ -108,8 +108,8 @@ class References:
         self.reads = context.codec.canonical_name == "h264"
         """Whether `read` must see the packets."""
         extradata = context.extradata or b""
-        self._length = h264.length_size(extradata)
-        kept = min(KEPT, h264.most_references(extradata)) if self.reads else 0
+        self._length = headers.length_size(extradata)
+        kept = min(KEPT, headers.most_references(extradata)) if self.reads else 0
         self._packets: dict[int | None, tuple[int, bool]] = {}
         self._shown: deque[Picture] = deque(maxlen=kept)
         self._anchor = self._passed = -1
@@ -119,7 +119,7 @@ class References:
         """Note a packet, before it is decoded."""
         self._order += 1
         if packet.size and packet.pts is not None:
-            self._packets[packet.pts] = (self._order, h264.is_reference(memoryview(packet), self._length))
+            self._packets[packet.pts] = (self._order, headers.is_reference(memoryview(packet), self._length))
             if len(self._packets) > PENDING:
                 del self._packets[next(iter(self._packets))]
 

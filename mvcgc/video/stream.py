@@ -3,18 +3,20 @@
 import sys
 from bisect import bisect_right
 from collections.abc import Callable, Generator, Iterator
+from itertools import chain
 from operator import attrgetter
 from pathlib import Path
 from typing import Literal
 
 from av.container import InputContainer
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from mvcgc.video import mpeg4
-from mvcgc.video.container import VideoPacket, ahead, decoding, demuxing, open_video
+from mvcgc.video.container import VideoPacket, ahead, decoding, demuxing, open_video, set_delay, stat_of
 from mvcgc.video.errors import Reason, VideoError
-from mvcgc.video.info import Clock, VideoInfo
+from mvcgc.video.headers import is_b_vop
+from mvcgc.video.info import NEAR, Clock, VideoInfo
 from mvcgc.video.references import VOID, References, Shown
 
 SKIPPING = {
@@ -32,11 +34,13 @@ STAMPS: dict[Clock, Callable[[VideoFrame | VideoPacket], int | None]] = {
 }
 """The time stamp that counts frames, if there is one."""
 
+Discard = Literal["DEFAULT", "NONREF", "NONKEY"]
+"""Frames that a decoder leaves out."""
+
+DECODE_ALL: Discard = "DEFAULT"
+
 MARGIN = {Clock.PTS: 0, Clock.DTS: 3}
 """Frames before the wanted one from which nothing is skipped any more: a dts tells only about which it is."""
-
-NEAR = 0.25
-"""In frames: how far time stamps are rounded at most. Those of second fields lie half a frame off."""
 
 
 class FrameStream:
@@ -64,6 +68,9 @@ class FrameStream:
         self._skips_all = self._skips and not pictures and info.codec in VOID
         self._passes = self._skips_all and info.clock is Clock.PTS
         self._stamp = STAMPS[info.clock]
+        height, width = info.coded
+        # Spoilt pictures may have an eighth of the side.
+        self._sizes = {(height, width)} if pictures else {(height, width), (-(-height // 8), -(-width // 8))}
         self._next, self._stop, self._drained = 0, -1, False
         self._file: tuple[InputContainer, VideoStream] | None = None
         self._open()
@@ -120,25 +127,43 @@ class FrameStream:
         if stop != self._stop:
             self._stop, self._unsent = stop, set(range(self._next, stop))
 
-    def _place(self, stamp: int) -> float:
-        """Which frame carries a time stamp, by the clock; between two frames if none does."""
-        return (stamp - self._info.origin) / self._info.step
-
     def _before(self, index: int) -> float:
         """Frames before ``index`` have stamps below this one."""
-        return self._info.origin + (index - NEAR) * self._info.step
+        return self._info.stamp(index) - NEAR * self._info.step
 
     def _run_to(self, index: int) -> Shown | None:
         for frame in self._frames:
             number = self._index(frame)
             self._next = number + 1
-            shown = self._references.show(frame, number, keyframe=number in self._keyframes)
+            keyframe = number in self._keyframes
+            self._check(frame, number, keyframe=keyframe)
+            shown = self._references.show(frame, number, keyframe=keyframe)
             if number >= index:
                 return shown
         return None
 
+    def _check(self, frame: VideoFrame, number: int, *, keyframe: bool) -> None:
+        """Refuse a frame that is not what the probe saw; all others are predicted from it."""
+        size = frame.height, frame.width
+        if size not in self._sizes:
+            (height, width), now = self._info.coded, f"{frame.width}x{frame.height}"
+            seen = f"frame {number} has {now} pixels, the probe saw {width}x{height}"
+            raise VideoError(self._path, Reason.RESOLUTION, seen)
+        if frame.is_corrupt or (keyframe and not frame.key_frame):
+            seen = f"frame {number} " + ("is damaged" if frame.is_corrupt else "is no keyframe any more")
+            raise VideoError(self._path, Reason.CORRUPT, seen)
+
     def _open(self) -> None:
-        self._file = open_video(self._path, export=self._export, pictures=self._pictures, info=self._info)
+        info = self._info
+        if info.stat is not None and (found := stat_of(self._path)) != info.stat:
+            grown = f"{info.stat[0]} bytes then, {found[0]} now"
+            if found[0] == info.stat[0]:
+                grown = "it was written to"
+            raise VideoError(self._path, Reason.CHANGED, f"has changed since it was scanned: {grown}")
+        self._file = open_video(self._path, info.opening, export=self._export, pictures=self._pictures)
+        if info.codec != (codec := self._file[1].codec_context.codec.canonical_name):
+            self._file[0].close()
+            raise VideoError(self._path, Reason.CHANGED, f"is {codec} now, the probe saw {info.codec}")
         self._references = References(self._file[1].codec_context)
         self._restart(first=0)
 
@@ -151,6 +176,8 @@ class FrameStream:
         """Begin a new run of frames, the next of which is ``first``."""
         self._next, self._stop, self._drained = first, -1, False
         container, stream = self._opened()
+        if self._info.delay:
+            set_delay(stream.codec_context, self._info.delay)
         self._references.clear()
         self._frames = self._decode(container, stream)
 
@@ -168,24 +195,13 @@ class FrameStream:
 
     def _decode(self, container: InputContainer, stream: VideoStream) -> Generator[VideoFrame, None, None]:
         """Frames in display order from the file's position on, without those that miss their references."""
-        context, references = stream.codec_context, self._references
-        context.skip_frame = discarded = "DEFAULT"
+        stream.codec_context.skip_frame = self._discard = DECODE_ALL
         keyframe_pts, started = None, self._next == 0
         with decoding(self._path), demuxing(container, stream) as packets:
-            for packet in ahead(packets):
-                if not started and keyframe_pts is None:
+            for number, packet in enumerate(chain(ahead(packets), [None])):
+                if number == 0 and packet is not None:
                     keyframe_pts = packet.pts
-                stamp = self._stamp(packet)
-                if self._drains and self._is_beyond(stamp):
-                    self._drained = True
-                    frames = context.decode(None)
-                else:
-                    if references.reads:
-                        references.read(packet)
-                    if self._skips and (now := self._discarded(packet, stamp)) != discarded:
-                        context.skip_frame = discarded = now
-                    frames = packet.decode()
-                for frame in frames:
+                for frame in self._send(stream.codec_context, packet):
                     # After a seek into an open group, the first frames lie before the keyframe.
                     started = started or frame.pts == keyframe_pts
                     if started:
@@ -193,14 +209,29 @@ class FrameStream:
                 if self._drained:
                     break
 
-    def _discarded(self, packet: VideoPacket, stamp: int | None) -> Literal["DEFAULT", "NONREF", "NONKEY"]:
+    def _send(self, context: VideoCodecContext, packet: VideoPacket | None) -> list[VideoFrame]:
+        """Frames that come out as a packet goes in, or all that the decoder still holds."""
+        if packet is None:
+            return context.decode(None)
+        stamp = self._stamp(packet)
+        if self._drains and self._is_beyond(stamp):
+            self._drained = True
+            return context.decode(None)
+        if self._references.reads:
+            self._references.read(packet)
+        if self._skips and (discard := self._discarded(packet, stamp)) != self._discard:
+            context.skip_frame = self._discard = discard
+        return packet.decode()
+
+    def _discarded(self, packet: VideoPacket, stamp: int | None) -> Discard:
         """What the decoder leaves out as it gets the packet."""
         if stamp is None or stamp >= self._skipped_before:
-            return "DEFAULT"
+            return DECODE_ALL
         if not self._passes or stamp >= self._passed_before:
             return "NONREF"
-        if not mpeg4.is_b(bytes(packet)):
-            self._references.pass_over(round(self._place(stamp)))
+        index = self._info.index(stamp)
+        if abs(index - round(index)) < NEAR and not is_b_vop(bytes(packet)):  # and is the packet of a frame
+            self._references.pass_over(round(index))
         return "NONKEY"
 
     def _is_beyond(self, stamp: int | None) -> bool:
@@ -210,7 +241,7 @@ class FrameStream:
         """
         if stamp is None:
             return False
-        place = self._place(stamp)
+        place = self._info.index(stamp)
         if not self._unsent:
             return place > self._stop - NEAR
         if abs(place - round(place)) < NEAR:
@@ -223,7 +254,7 @@ class FrameStream:
         if stamp is None:
             # What a decoder held back until the end carries none; frames before may have been left out.
             return max(self._next, self._info.frames - 1) if self._skips_all else self._next
-        index = round(self._place(stamp))
+        index = round(self._info.index(stamp))
         if index != self._next:
             # Frames may have been skipped before the one that is aimed at, and left out from the stop on.
             left_out = self._drained and self._next >= self._stop

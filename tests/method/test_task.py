@@ -18,6 +18,7 @@ from pretrain_factories import (
     both_ranks,
     contrast,
     interrupted,
+    mixture,
     pretrain,
 )
 from real_processes import on_two_ranks
@@ -230,6 +231,16 @@ def test_two_ranks_with_synchronised_norm_equal_one(
         assert two[name] == pytest.approx(one[name], rel=1e-3, nan_ok=True), name
     same(ranks[0]["synced"], ranks[1]["synced"])
     same(ranks[0]["synced"], dict(alone.state_dict()), rtol=1e-2, atol=1e-4)
+
+
+def test_a_shuffled_sample_keeps_its_colour_matrix_and_its_draws(ranks: list[dict[str, Any]]) -> None:
+    whole = {view: clips[:, 0] for view, clips in augment(mixture().clip(1)).items()}
+    for number, rank in enumerate(ranks):
+        order, inputs = rank["shuffled"]
+        own = order[4 * number : 4 * number + 4]
+        assert {sample // 4 for sample in own.tolist()} == {0, 1}
+        for view, clips in inputs.items():
+            torch.testing.assert_close(clips, whole[view][own], msg=view)
 
 
 def test_coclr_freezes_the_other_view_on_all_ranks(ranks: list[dict[str, Any]]) -> None:

@@ -1,8 +1,12 @@
 """Folded convolutions and pooling against torch's own three-dimensional ones, value and gradient."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from mvcgc.models import layers
 from mvcgc.models.layers import Conv, MaxPool, Window, lay_out
@@ -53,6 +57,51 @@ def test_a_convolution_is_torchs(kernel: Window, stride: Window) -> None:
     ours(x).square().sum().backward()
     torchs(plain).square().sum().backward()
     torch.testing.assert_close(ours.weight.grad, torchs.weight.grad, rtol=1e-4, atol=1e-4)
+
+
+class Precisions(TorchDispatchMode):
+    """Notes with what precision GPUs would multiply matrices, at each product."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func.overloadpacket.__name__ in ("mm", "bmm", "addmm", "linear"):
+            self.found.append(torch.backends.cuda.matmul.fp32_precision)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.fixture(params=["tf32", "ieee"])
+def precision(request: pytest.FixtureRequest) -> Iterator[str]:
+    """That of convolutions on GPUs."""
+    before = torch.backends.cudnn.conv.fp32_precision
+    torch.backends.cudnn.conv.fp32_precision = request.param
+    yield request.param
+    torch.backends.cudnn.conv.fp32_precision = before
+
+
+def test_a_convolution_of_one_cell_is_as_precise_as_the_others(precision: str) -> None:
+    """On the meta device, which is no CPU: a GPU's way, forward and backward."""
+    before = torch.backends.cuda.matmul.fp32_precision
+    assert before not in ("tf32", "ieee")
+    conv, similarity = Conv(6, 4, (1, 1, 1)).to("meta"), torch.empty(3, 6, device="meta")
+    with Precisions() as seen:
+        conv(torch.empty(SHAPE, device="meta", requires_grad=True)).sum().backward()
+        similarity @ similarity.T
+    assert seen.found == [precision] * 3 + [before]
+
+
+def test_a_product_of_one_cell_is_linear() -> None:
+    x = torch.randn(2, 3, 4, 5, 6, dtype=torch.float64)
+    weight = torch.randn(7, 6, dtype=torch.float64)
+    found = []
+    for point in (layers._Point.apply, nn.functional.linear):
+        own, weights = x.clone().requires_grad_(), weight.clone().requires_grad_()
+        y = point(own, weights)
+        found.append((y, *torch.autograd.grad((y * torch.arange(7)).sum(), [own, weights])))
+    for mine, expected in zip(*found, strict=True):
+        torch.testing.assert_close(mine, expected)
 
 
 @pytest.mark.parametrize("rows", [1, 250, 10_000])

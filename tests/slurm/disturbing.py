@@ -124,5 +124,5 @@ class Disturbance:
 
     def _restarted(self, victim: Victim) -> bool:
         """By SLURM's word, which comes first and is soon forgotten, or by the stage's."""
-        put_back = int(self.cluster.job_field(victim.job, "Restarts") or 0) > victim.restarts
-        return put_back or next_attempt(self.sweep.stages[victim.stage]) > victim.next_attempt
+        requeued = int(self.cluster.job_field(victim.job, "Restarts") or 0) > victim.restarts
+        return requeued or next_attempt(self.sweep.stages[victim.stage]) > victim.next_attempt

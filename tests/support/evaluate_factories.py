@@ -19,7 +19,7 @@ from mvcgc.stages.context import NoStageJournal, Result, StageContext
 from mvcgc.stages.evaluate.kinds import Finetune, Linear, Retrieve
 from mvcgc.stages.evaluate.spec import EvaluateSpec, TestConfig
 from mvcgc.stages.spec import Runtime, StageConfig
-from mvcgc.train import ScheduleKind, StopFlag
+from mvcgc.train import Amp, ScheduleKind, StopFlag
 from mvcgc.video import encode, probe
 
 CLASSES = ("left", "right", "down")
@@ -37,6 +37,8 @@ SPEC = EvaluateSpec(
     augment=AugmentConfig(),
     backbone=BACKBONE,
     test=TestConfig(crops=10, windows=2),
+    metrics={},
+    amp=Amp.none,
     seed=3,
 )
 LINEAR = replace(SPEC, task=PROBE, test=TestConfig(crops=1))

@@ -11,10 +11,12 @@ from torch import Tensor, nn
 from mvcgc import dist
 from mvcgc.data.clips.sampling import COLUMNS, permutation
 from mvcgc.data.loading.batch import Batch
+from mvcgc.method import task as contrast_module
 from mvcgc.method.base import MethodConfig
 from mvcgc.method.coclr import CoCLR
 from mvcgc.method.momentum import ContrastModel
 from mvcgc.method.mvcgc import MVCGC, Mining
+from mvcgc.method.shuffle import Shuffle
 from mvcgc.method.task import Contrast
 from mvcgc.models import Backbone, BackboneConfig
 from mvcgc.runs.journal import JournalWriter
@@ -146,6 +148,23 @@ def pretrain(
                 journal.close()
 
 
+def mixture() -> Batch:
+    """Eight samples whose files are tagged BT.601 and BT.709 by turns, each with draws of its own."""
+    ids = torch.arange(8)
+    batch = Loader(replace(OPTIM, batch_size=8 * dist.world())).batch(ids)
+    draws = batch.draws.clone()
+    draws[..., COLUMNS.index("brightness")] = 0.5 + ids[:, None] / 16
+    draws[..., COLUMNS.index("flip")] = (ids[:, None] % 3 == 0).float()
+    return replace(batch, draws=draws, matrix=ids % 2)
+
+
+def shuffled_mixture() -> tuple[Tensor, dict[str, Tensor]]:
+    """The global order of the samples, and this rank's inputs of the key encoders after the shuffle."""
+    shuffle = Shuffle.draw(seed=3, per_rank=4)
+    own = mixture().rearranged(lambda all_: [t[4 * dist.rank() : 4 * dist.rank() + 4] for t in all_])
+    return shuffle.order, contrast_module._inputs(contrast_module._shuffled(own.clip(1), shuffle))
+
+
 SYNCED = replace(OPTIM, epochs=2, sync_bn=True, lr=1e-3)
 TURNS = CoCLR.Config(k=3, **COMMON)
 TURNED = replace(OPTIM, epochs=2)
@@ -165,6 +184,7 @@ def both_ranks(folder: Path) -> dict[str, Any]:
 
     pretrain(folder / "turns", turns, TURNED, loader=Loader(TURNED, hook))
     return {
+        "shuffled": shuffled_mixture(),
         "synced": dict(synced.state_dict()),
         "start": start,
         "half": half,

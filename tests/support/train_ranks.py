@@ -13,6 +13,7 @@ from train_factories import Batch, Regression, train
 from mvcgc import dist
 from mvcgc.train import Interrupted, NotFinite, OptimConfig, OptimKind, ScheduleKind, StopFlag
 from mvcgc.train.meter import Meter
+from mvcgc.train.running_statistics import RunningStatistics
 from mvcgc.train.sync_norm import SyncBatchNorm
 
 # SGD: Adam would blow up the rounding in gradients that are zero but for it.
@@ -53,6 +54,14 @@ class NanOnOne(Regression):
         return (loss * torch.nan if "video 7" in batch.names else loss), figures
 
 
+class InfOnOne(Regression):
+    """Rank 1's loss is infinite at the video that is called 7, and its gradients are not."""
+
+    def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        loss, figures = super().forward(batch)
+        return (loss + torch.inf if "video 7" in batch.names else loss), figures
+
+
 def norm_inputs() -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(1)
     x = torch.randn(6, 3, 2, 4, generator=generator, dtype=torch.float64) * 3 + 10
@@ -67,6 +76,35 @@ def through_norm(norm: nn.Module, x: Tensor, weights: Tensor) -> dict[str, Tenso
     (out * weights).sum().backward()
     gradients = {name: parameter.grad for name, parameter in norm.named_parameters()}
     return {"out": out.detach(), "x": x.grad, **gradients, **dict(norm.named_buffers())}
+
+
+def network() -> nn.Sequential:
+    """Two norms on the same input, of other momenta, and one that does not learn."""
+    norms = [nn.BatchNorm1d(3, momentum=0.3), nn.BatchNorm1d(3, momentum=0.1), nn.BatchNorm1d(3)]
+    for norm in norms:
+        norm.running_mean, norm.running_var = torch.tensor([1.0, 20, -3]), torch.tensor([2.0, 0.5, 9])
+    return nn.Sequential(*norms)
+
+
+def uneven_batches() -> Tensor:
+    """Three passes of six samples, the second half of which lies elsewhere: ranks differ in their means."""
+    generator = torch.Generator().manual_seed(2)
+    offset = torch.tensor([0.0, 4.0]).repeat_interleave(3)[:, None]
+    return torch.randn(3, 6, 3, generator=generator) * (1 + offset) + 5 * offset
+
+
+def statistics_of(batches: Tensor) -> dict[str, Tensor]:
+    """The buffers after the passes, each on this process's samples of a batch."""
+    norms = network()
+    norms[2].eval()
+    statistics = RunningStatistics(norms)
+    for batch in batches:
+        with statistics.combined():
+            for norm in norms:
+                norm(batch)
+        norms[0].eval()(batch)  # validation changes nothing
+        norms[0].train()
+    return dict(norms.named_buffers())
 
 
 def helpers() -> dict[str, Any]:
@@ -88,12 +126,13 @@ def helpers() -> dict[str, Any]:
     }
 
 
-def broken(folder: Path) -> str:
+def broken(folder: Path, model: Regression) -> tuple[str, dict[str, Tensor]]:
+    """How it ended, and with what weights."""
     try:
-        train(folder, OWN, NanOnOne())
+        train(folder, OWN, model)
     except NotFinite as error:
-        return str(error)
-    return "went on"
+        return str(error), dict(model.named_parameters())
+    return "went on", {}
 
 
 def stopped(folder: Path, config: OptimConfig = OWN) -> str:
@@ -125,6 +164,7 @@ def everything(folder: Path) -> dict[str, Any]:
     mine = slice(3 * dist.rank(), 3 * dist.rank() + 3)
     result = {
         "helpers": helpers(),
+        "statistics": statistics_of(uneven_batches()[:, mine]),
         "norm": through_norm(SyncBatchNorm(3), x[mine], weights[mine]),
         "synced": trained(folder / "synced", SYNCED, task),
         "accumulated": trained(
@@ -133,7 +173,8 @@ def everything(folder: Path) -> dict[str, Any]:
         "whole": trained(folder / "whole", SYNCED, lambda: Regression(False, 0.0)),
         "own": trained(folder / "own", OWN, task),
         "frozen": trained(folder / "frozen", replace(OWN, epochs=1), HalfFrozen),
-        "broken": broken(folder / "broken"),
+        "broken": broken(folder / "broken", NanOnOne()),
+        "infinite": broken(folder / "infinite", InfOnOne()),
         "stopped": stopped(folder / "stopped"),
     }
     result["handed"] = stopped(folder / "handed", SYNCED)

@@ -51,7 +51,30 @@ def test_totals_are_sums_and_counts() -> None:
 def test_state_carries_over() -> None:
     one, other = Meter(), Meter()
     one.add({"loss": 1.0})
-    other.load_state_dict(one.state_dict(), torch.device("cpu"))
+    other.load_state_dict(one.state_dict())
     for meter in (one, other):
         meter.add({"loss": 2.0})
     assert one.means() == other.means() == {"loss": 1.5}
+
+
+META = torch.device("meta")
+"""Stands in for a GPU: it holds no values, and refuses operands of another device."""
+
+
+def test_a_resumed_sum_follows_its_values_to_their_device() -> None:
+    meter = Meter()
+    meter.load_state_dict({name: torch.tensor([3.0, 2.0]).double() for name in ("seconds", "loss", "mined")})
+    for _ in range(2):
+        meter.add({"seconds": 1.0, "loss": torch.empty((), device=META)})
+        meter.add({"mined": torch.empty(2, device=META)})
+    where = {name: entry.device.type for name, entry in meter._sums.items()}
+    assert where == {"seconds": "cpu", "loss": "meta", "mined": "meta"}
+    assert meter._sums["seconds"].tolist() == [5.0, 4.0]
+
+
+@pytest.mark.parametrize("values", [(1.0, torch.empty((), device=META)), (torch.empty((), device=META), 1.0)])
+def test_a_figure_that_changes_sides_ends_on_the_device(values: tuple[float | torch.Tensor, ...]) -> None:
+    meter = Meter()
+    for value in (*values, *values):
+        meter.add({"loss": value})
+    assert meter._sums["loss"].device == META

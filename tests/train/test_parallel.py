@@ -10,11 +10,23 @@ from real_processes import on_two_ranks
 from test_loop import figures
 from torch import Tensor, nn
 from train_factories import SAMPLES
-from train_ranks import SYNCED, HalfFrozen, everything, norm_inputs, task, through_norm, trained
+from train_ranks import (
+    SYNCED,
+    HalfFrozen,
+    everything,
+    network,
+    norm_inputs,
+    statistics_of,
+    task,
+    through_norm,
+    trained,
+    uneven_batches,
+)
 
 from mvcgc import dist
 from mvcgc.dist import Device
 from mvcgc.errors import UserError
+from mvcgc.train.running_statistics import RunningStatistics
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +85,22 @@ def test_synchronised_norm_is_that_of_the_whole_batch(ranks: list[dict[str, Any]
             torch.testing.assert_close(part[name], whole[name])
 
 
+def test_running_statistics_are_those_of_the_whole_batch(ranks: list[dict[str, Any]]) -> None:
+    whole = statistics_of(uneven_batches())
+    for rank in ranks:
+        assert_close(rank["statistics"], whole, rtol=1e-6, atol=1e-6)
+    assert_equal(ranks[0]["statistics"], ranks[1]["statistics"])
+    assert torch.equal(whole["2.running_var"], network()[2].running_var)
+
+
+def test_a_norm_that_is_used_twice_in_a_pass_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dist, "world", lambda: 2)
+    norm = nn.BatchNorm1d(3)
+    statistics = RunningStatistics(norm)
+    with pytest.raises(UserError, match=r"twice in a pass.*optim\.sync_bn=true"), statistics.combined():
+        norm(norm(torch.randn(4, 3)))
+
+
 def test_two_ranks_with_synchronised_norm_equal_one(
     folder: Path, ranks: list[dict[str, Any]], tmp_path: Path
 ) -> None:
@@ -101,14 +129,19 @@ def test_what_takes_no_part_stays_to_the_bit(ranks: list[dict[str, Any]]) -> Non
         assert not torch.equal(rank["frozen"]["body.5.weight"], start["body.5.weight"])
 
 
-def test_one_ranks_nan_stops_both_and_names_its_videos(ranks: list[dict[str, Any]]) -> None:
+@pytest.mark.parametrize("kind", ["broken", "infinite"])
+def test_one_ranks_loss_stops_both_in_the_same_step_and_names_its_videos(
+    ranks: list[dict[str, Any]], kind: str
+) -> None:
     order = torch.randperm(SAMPLES, generator=torch.Generator().manual_seed(0)).tolist()
     first = order.index(7) // 6 * 6  # ranks take six each of the global twelve
     named = ", ".join(f"video {number}" for number in order[first : first + 6])
     for rank in ranks:
-        assert rank["broken"] == (
+        assert rank[kind][0] == (
             f"the loss is not finite at step {first // 12 + 1}; videos of the batch: {named}"
         )
+    # Neither has taken the step that the other has left out.
+    assert_equal(ranks[0][kind][1], ranks[1][kind][1])
 
 
 def test_one_ranks_signal_stops_both_and_the_run_goes_on_exactly(

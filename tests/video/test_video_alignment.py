@@ -8,9 +8,9 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from video_made import linear_planes, make, make_packed, moving
+from video_made import linear_planes, make, make_packed, moving, without_limits
 
-from mvcgc.video import Box, Clip, ClipRequest, Clock, Matrix, Reader, VideoInfo, mpeg4, probe
+from mvcgc.video import Box, Clip, ClipRequest, Clock, Matrix, Reader, VideoInfo, probe
 from mvcgc.video.container import VideoPacket
 from mvcgc.video.picture import Converter, plane_rows
 from mvcgc.video.references import References, Shown
@@ -268,21 +268,6 @@ def test_h264_in_a_file_that_tells_less_than_its_name_promises(tmp_path: Path, h
     assert same(read(path, info, ClipRequest(13, 9, size=SIZE))[0], whole, 13)
 
 
-def without_limits(file: bytes) -> bytes:
-    """An .mp4 by x264 whose sequence parameter set no longer tells how far frames are out of order.
-
-    Its last field, ``bitstream_restriction_flag`` and what follows (E.2.1), becomes a 0 and the end; what is
-    left of the room are zeros, which decoders skip.
-    """
-    start = file.index(b"avcC") + 4 + 8  # of the set, after the header and its length
-    size = int.from_bytes(file[start - 2 : start], "big")
-    bits = "".join(f"{byte:08b}" for byte in file[start : start + size]).rstrip("0")[:-1]
-    at = bits.rindex("1111")  # the flag, vectors beyond the picture, two times ue(0)
-    bits = (bits[:at] + "01").ljust(8 * size, "0")
-    patched = bytes(int(bits[i : i + 8], 2) for i in range(0, len(bits), 8))
-    return file[:start] + patched + file[start + size :]
-
-
 def test_uneven_time_stamps(tmp_path: Path) -> None:
     """A variable frame rate: no clock, so frames are counted from the keyframe."""
     path = tmp_path / "uneven.mp4"
@@ -446,13 +431,6 @@ def test_motion_alone_passes_over_what_comes_before(
                 assert np.array_equal(clip.valid, whole.valid[start : start + 5]), start
             # The first frame, which is a keyframe, one that was on its way, and each clip up to its anchor.
             assert len(decoded) <= 2 + 6 * len(starts), decoded
-
-
-def test_b_frames_of_mpeg4() -> None:
-    for kind in range(4):
-        assert mpeg4.is_b(b"\0\0\1\xb2user\0\0\1\xb6" + bytes([kind << 6])) is (kind == 2)
-    for nothing in (b"", b"\0\0\1", b"\0\0\1\xb6", b"\0\0\1\xb3\xff\xff"):
-        assert not mpeg4.is_b(nothing)
 
 
 @pytest.mark.parametrize("name", [name for name in REAL if name.endswith(".avi")])

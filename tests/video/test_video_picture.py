@@ -10,8 +10,9 @@ from video_made import linear, linear_planes, make, moving, planes_of, to_444
 
 from mvcgc.video import Box, Clip, ClipRequest, Matrix, MotionField, Reader, encode, probe, to_grey, to_rgb
 from mvcgc.video.colour import from_jpeg
+from mvcgc.video.info import UPRIGHT, Orientation
+from mvcgc.video.orientation import coded_box, turned, upright
 from mvcgc.video.picture import EXACT, SCALERS, Converter
-from mvcgc.video.rotate import coded_box, upright
 
 
 def read(path: Path, *requests: ClipRequest, motion: bool = False) -> list[Clip]:
@@ -90,7 +91,7 @@ def test_other_pixel_formats_are_cropped_alike(name: str) -> None:
 
 def converted(frame: av.VideoFrame) -> tuple[np.ndarray, Matrix]:
     planes = np.empty((3, 1, 40, 64), np.uint8)
-    matrix = Converter(0, Box(20, 32, 40, 64), planes).convert(frame, 0)
+    matrix = Converter(UPRIGHT, Box(20, 32, 40, 64), planes).convert(frame, 0)
     return planes[:, 0], matrix
 
 
@@ -155,39 +156,82 @@ def matrix_at(content: bytes | bytearray) -> int:
     return content.index(b"tkhd") + 44
 
 
-@pytest.mark.parametrize("rotation", [90, 180, 270])
-@pytest.mark.parametrize("size", [(128, 160), (100, 148)])
-def test_rotation_turns_rgb_and_vectors_alike(tmp_path: Path, rotation: int, size: tuple[int, int]) -> None:
-    """The same stream with and without its display matrix."""
-    turned, plain = tmp_path / "turned.mp4", tmp_path / "plain.mp4"
-    make(turned, 3, -2, frames=8, size=size, codec="h264", bframes=2, rotation=rotation)
-    content = bytearray(turned.read_bytes())
-    identity = np.array([1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30], ">i4").tobytes()
+ONE = 1 << 16
+MATRICES = {
+    # (a, b, c, d) in 16.16: the decoded (x, y) is shown at (a x + c y, b x + d y).
+    (ONE, 0, 0, ONE): lambda shown: shown,
+    (0, ONE, -ONE, 0): lambda shown: np.rot90(shown, -1, (2, 3)),
+    (-ONE, 0, 0, -ONE): lambda shown: shown[:, :, ::-1, ::-1],
+    (0, -ONE, ONE, 0): lambda shown: np.rot90(shown, 1, (2, 3)),
+    (-ONE, 0, 0, ONE): lambda shown: shown[:, :, :, ::-1],
+    (ONE, 0, 0, -ONE): lambda shown: shown[:, :, ::-1],
+    (0, ONE, ONE, 0): lambda shown: shown.swapaxes(2, 3),
+    (0, -ONE, -ONE, 0): lambda shown: shown[:, :, ::-1, ::-1].swapaxes(2, 3),
+}
+
+
+def with_matrix(path: Path, source: Path, matrix: tuple[int, ...]) -> Path:
+    """A copy of an .mp4 file with the display matrix (a, b, c, d)."""
+    content = bytearray(source.read_bytes())
+    a, b, c, d = matrix
     at = matrix_at(content)
-    content[at : at + 36] = identity
-    plain.write_bytes(content)
-    height, width = size if rotation == 180 else size[::-1]
-    info = probe(turned)
-    assert (info.rotation, info.height, info.width) == (rotation, height, width)
-    assert probe(plain).rotation == 0
-    before, after = (
-        read(path, ClipRequest(0, 8, size=shape), motion=True)[0]
-        for path, shape in ((plain, size), (turned, (height, width)))
-    )
-    assert np.array_equal(planes(after), np.rot90(planes(before), -rotation // 90, axes=(2, 3)))
-    expected = {90: (2, 3), 180: (-3, 2), 270: (-2, -3)}[rotation]  # clockwise, y down: (x, y) -> (-y, x)
+    content[at : at + 36] = np.array([a, b, 0, c, d, 0, 0, 0, 1 << 30], ">i4").tobytes()
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("matrix", MATRICES)
+@pytest.mark.parametrize("size", [(128, 160), (100, 148)])
+def test_all_eight_orientations_of_frames_and_vectors(
+    tmp_path: Path, matrix: tuple[int, ...], size: tuple[int, int]
+) -> None:
+    plain = make(tmp_path / "plain.mp4", 3, -2, frames=8, size=size, codec="h264", bframes=2)
+    path = with_matrix(tmp_path / "turned.mp4", plain, matrix)
+    info = probe(path)
+    swapped = matrix[0] == 0
+    height, width = size[::-1] if swapped else size
+    assert (info.height, info.width) == (height, width)
+    before = read(plain, ClipRequest(0, 8, size=size), motion=True)[0]
+    after = read(path, ClipRequest(0, 8, size=(height, width)), motion=True)[0]
+    assert np.array_equal(planes(after), MATRICES[matrix](planes(before)))
+    a, b, c, d = (np.sign(value) for value in matrix)
+    expected = a * 3 + c * -2, b * 3 + d * -2
     assert after.mv is not None
     assert after.valid is not None
+    assert before.valid is not None
     assert after.mv.shape == (8, -(-height // 8), -(-width // 8), 2)
     for t in range(1, 8):
         assert np.abs(np.median(after.mv[t][after.valid[t]], 0) - expected).max() <= 0.25
     if size == (128, 160):  # whole cells: the grid itself turns
-        assert before.valid is not None
-        assert np.array_equal(after.valid, np.rot90(before.valid, -rotation // 90, axes=(1, 2)))
+        assert np.array_equal(after.valid, MATRICES[matrix](before.valid[None])[0])
 
     box = Box(10, 22, 64, 48)
-    crop = planes(read(turned, ClipRequest(0, 8, box, (64, 48)))[0])
+    crop = planes(read(path, ClipRequest(0, 8, box, (64, 48)))[0])
     assert_part(crop, planes(after)[:, :, 10:74, 22:70])
+
+
+@pytest.mark.parametrize(
+    "matrix",
+    [
+        (0, 0, 0, 0),
+        (ONE, 0, 0, 0),
+        (0, 0, 0, ONE),
+        (ONE, ONE, 0, 0),
+        (ONE, ONE, ONE, ONE),
+        (46341, 46341, -46341, 46341),  # 45 degrees
+        (-(1 << 31), 1, (1 << 31) - 1, -5),
+    ],
+)
+def test_a_nonsensical_matrix_is_ignored(tmp_path: Path, matrix: tuple[int, ...]) -> None:
+    plain = make(tmp_path / "plain.mp4", 3, -2, frames=8, codec="h264")
+    info = probe(with_matrix(tmp_path / "odd.mp4", plain, matrix))
+    assert (info.orientation, info.height, info.width) == (UPRIGHT, 144, 176)
+
+
+def test_a_matrix_may_scale(tmp_path: Path) -> None:
+    plain = make(tmp_path / "plain.mp4", 3, -2, frames=8, codec="h264")
+    info = probe(with_matrix(tmp_path / "scaled.mp4", plain, (0, 3 * ONE, -ONE // 2, 0)))
+    assert info.orientation == Orientation(90, mirrored=False)
 
 
 def test_the_picture_is_turned_the_way_a_player_turns_it(tmp_path: Path) -> None:
@@ -205,21 +249,23 @@ def test_the_picture_is_turned_the_way_a_player_turns_it(tmp_path: Path) -> None
     assert (a, b, c, d) == (0, 1, -1, 0), "right becomes down, down becomes left"
 
 
-def test_coded_box_and_upright_on_numbered_pixels() -> None:
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+def test_coded_box_and_upright_on_numbered_pixels(rotation: int, mirrored: bool) -> None:
     decoded = np.arange(48 * 80).reshape(48, 80)
-    for rotation in (0, 90, 180, 270):
-        shown = np.rot90(decoded, -rotation // 90)
-        height, width = shown.shape
-        box = Box(7, 13, 20, 16)
-        at = coded_box(box, rotation, height, width)
-        part = decoded[at.top : at.top + at.height, at.left : at.left + at.width]
-        assert np.array_equal(np.rot90(part, -rotation // 90), shown[7:27, 13:29])
-        cells = np.arange(60, dtype=np.float32).reshape(1, 6, 10, 1).repeat(2, -1)
-        even = cells[..., 0] % 2 == 0
-        turned = upright(MotionField.of(cells, even), rotation, height, width)
-        expected = np.rot90(cells[..., 0] * even, -rotation // 90, axes=(1, 2))
-        assert np.array_equal(np.abs(turned.mv[..., 0]), expected)
-        assert np.array_equal(turned.valid, np.rot90(even, -rotation // 90, axes=(1, 2)))
+    orientation = Orientation(rotation, mirrored)
+    shown = np.rot90(decoded[:, ::-1] if mirrored else decoded, -rotation // 90)
+    assert np.array_equal(turned(decoded, orientation), shown)
+    height, width = shown.shape
+    box = Box(7, 13, 20, 16)
+    at = coded_box(box, orientation, height, width)
+    part = decoded[at.top : at.top + at.height, at.left : at.left + at.width]
+    assert np.array_equal(turned(part, orientation), shown[7:27, 13:29])
+    cells = np.arange(60, dtype=np.float32).reshape(1, 6, 10, 1).repeat(2, -1)
+    even = cells[..., 0] % 2 == 0
+    field = upright(MotionField.of(cells, even), orientation, height, width)
+    assert np.array_equal(np.abs(field.mv[0, ..., 0]), turned(cells[0, ..., 0] * even[0], orientation))
+    assert np.array_equal(field.valid[0], turned(even[0], orientation))
 
 
 def test_frames_of_other_tests_are_pictures(tmp_path: Path) -> None:

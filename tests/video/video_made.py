@@ -1,6 +1,6 @@
 """Made videos with known motion, and plain ways to look into them: shared by the tests of `mvcgc.video`."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -9,7 +9,8 @@ import numpy as np
 from av.codec.context import Flags2
 from av.video.reformatter import ColorRange
 
-from mvcgc.video import encode, mpeg4
+from mvcgc.video import encode
+from mvcgc.video.headers import VOP_START, is_b_vop
 from mvcgc.video.picture import EXACT
 
 HEIGHT, WIDTH = 144, 176
@@ -57,8 +58,8 @@ def make_packed(path: Path, plain: Path, gop: int) -> Path:
         for packet, after in zip(packets, [*packets[1:], b""], strict=True):
             own, behind = bytes(packet), bytes(after)
             if packet.is_keyframe:
-                own = own.replace(mpeg4.PICTURE, PACKED + mpeg4.PICTURE, 1)
-            stored.append(NOT_CODED if mpeg4.is_b(own) else own + (behind if mpeg4.is_b(behind) else b""))
+                own = own.replace(VOP_START, PACKED + VOP_START, 1)
+            stored.append(NOT_CODED if is_b_vop(own) else own + (behind if is_b_vop(behind) else b""))
         for number, (packet, data) in enumerate(zip(packets, stored, strict=True)):
             new = av.Packet(data)
             new.stream, new.is_keyframe, new.time_base = copy, packet.is_keyframe, packet.time_base
@@ -112,3 +113,47 @@ def linear_planes(path: Path, size: tuple[int, int]) -> np.ndarray:
 def types(path: Path) -> str:
     """Picture types in display order, such as IBBPBBP."""
     return "".join("?IPBSsSb"[frame.pict_type] for frame in linear(path))
+
+
+def remux(
+    source: Path, path: Path, change: Callable[[int, av.Packet], bytes | None], kind: str | None = None
+) -> Path:
+    """Copy the packets without decoding: ``change`` may change a numbered packet's timestamps, and gives its
+    data, or None to leave it out.
+    """
+    with av.open(source) as whole, av.open(path, "w", format=kind) as target:
+        copy = target.add_stream_from_template(whole.streams.video[0])
+        for number, packet in enumerate(p for p in whole.demux(video=0) if p.size):
+            data = change(number, packet)
+            if data is not None:
+                new = av.Packet(data)
+                new.stream, new.is_keyframe, new.time_base = copy, packet.is_keyframe, packet.time_base
+                new.pts, new.dts = packet.pts, packet.dts
+                target.mux(new)
+    return path
+
+
+def shifted(seconds: float, start: int = 0) -> Callable[[int, av.Packet], bytes | None]:
+    """For `remux`: without the first packets, and shown later (earlier, if negative)."""
+
+    def change(number: int, packet: av.Packet) -> bytes | None:
+        by = round(seconds / packet.time_base)
+        packet.pts, packet.dts = packet.pts + by, packet.dts + by
+        return bytes(packet) if number >= start else None
+
+    return change
+
+
+def without_limits(file: bytes) -> bytes:
+    """An .mp4 by x264 whose sequence parameter set no longer tells how far frames are out of order.
+
+    Its last field, ``bitstream_restriction_flag`` and what follows (E.2.1), becomes a 0 and the end; what is
+    left of the room are zeros, which decoders skip.
+    """
+    start = file.index(b"avcC") + 4 + 8  # of the set, after the header and its length
+    size = int.from_bytes(file[start - 2 : start], "big")
+    bits = "".join(f"{byte:08b}" for byte in file[start : start + size]).rstrip("0")[:-1]
+    at = bits.rindex("1111")  # the flag, vectors beyond the picture, two times ue(0)
+    bits = (bits[:at] + "01").ljust(8 * size, "0")
+    patched = bytes(int(bits[i : i + 8], 2) for i in range(0, len(bits), 8))
+    return file[:start] + patched + file[start + size :]

@@ -17,7 +17,7 @@ from mvcgc.files import write_atomic
 from mvcgc.runs.fingerprint import canonical_json
 from mvcgc.video.info import VideoInfo
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,8 @@ class Manifest:
         """64 hexadecimal digits that stand for the dataset's content."""
         digest = hashlib.sha256(canonical_json({"classes": self.classes, "carved": self.carved}).encode())
         for video in self.videos:
-            digest.update(b"\n" + canonical_json(_video_to_json(video)).encode())
+            content = {**asdict(video), "info": video.info.content()}
+            digest.update(b"\n" + canonical_json(content).encode())
         return digest.hexdigest()
 
     @cached_property
@@ -168,7 +169,8 @@ def report(manifest: Manifest, limit: int | None = 50) -> str:
         lines += [f"  {file.path} ({file.part}): {file.detail}" for file in files[:limit]]
         if limit is not None and len(files) > limit:
             lines.append(f"  ... and {len(files) - limit} more, all named in the report beside the manifest")
-    return "\n".join(lines) + "\n"
+    # A name that is not UTF-8 is shown with escapes.
+    return ("\n".join(lines) + "\n").encode("utf-8", "backslashreplace").decode()
 
 
 def _codec(info: VideoInfo) -> str:

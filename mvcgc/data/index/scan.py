@@ -19,7 +19,7 @@ from mvcgc.video.errors import Reason, VideoError
 from mvcgc.video.info import VideoInfo
 from mvcgc.video.probe import probe
 
-VERSION = 1
+VERSION = 2
 """Raise it when the probe learns something else from the same file: all files are probed again."""
 
 CRASHED = "crashed"

@@ -1,8 +1,9 @@
 """The carrier between the loader and the networks."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,27 +14,31 @@ from mvcgc.data.clips.item import Sample, Unread
 from mvcgc.data.clips.modalities import ViewArrays
 from mvcgc.data.clips.sampling import COLUMNS
 
+HOST = {"host": True}
+"""Metadata of a field that stays on the host when its batch moves to a device."""
+
 
 @dataclass(frozen=True)
 class Batch:
-    """Clips as read, before augmentation.
+    """Clips as read, before augmentation. Every field but ``names`` is a tensor, or tensors by view, of one
+    row per sample; its methods take all of them along.
 
     Attributes:
         views: rgb uint8 [B, N, 3, T, S, S], the planes of `mvcgc.video.colour`, already cropped and resized;
             mv and flows float16 [B, N, T, s, s, 2] in pixels of the s x s picture per frame.
         draws: float32 [B, N, P], the parameters named by `sampling.COLUMNS`; stays on the host.
         video, group, label: int64 [B]; ids within the manifest, label -1 if unknown.
-        names: B paths within the dataset.
+        names: B paths within the dataset; none after `rearranged`.
         matrix: int64 [B], the `Matrix` from ``rgb`` to RGB; stays on the host.
     """
 
     views: dict[str, Tensor]
-    draws: Float32[Tensor, "B N P"]
+    draws: Float32[Tensor, "B N P"] = field(metadata=HOST)
     video: Int64[Tensor, " B"]
     group: Int64[Tensor, " B"]
     label: Int64[Tensor, " B"]
     names: list[str]
-    matrix: Int64[Tensor, " B"]
+    matrix: Int64[Tensor, " B"] = field(metadata=HOST)
 
     def __post_init__(self) -> None:
         head = self.draws.shape[:2]
@@ -41,11 +46,12 @@ class Batch:
         for view, tensor in self.views.items():
             assert tensor.ndim == 6, f"{view} is {tuple(tensor.shape)}, not [B, N, ...] of clips"
             assert tensor.shape[:2] == head, f"{view} is {tuple(tensor.shape)}, draws are {tuple(head)}"
-        for ids in (self.video, self.group, self.label, self.names, self.matrix):
-            assert len(ids) == head[0], f"{len(ids)} ids for {head[0]} samples"
+        for name, tensor in self._tensors().items():
+            assert len(tensor) == head[0], f"{len(tensor)} {name} for {head[0]} samples"
+        assert len(self.names) in (0, head[0]), f"{len(self.names)} names for {head[0]} samples"
 
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self.draws)
 
     @property
     def clips(self) -> int:
@@ -58,8 +64,18 @@ class Batch:
         views = {view: tensor[:, only] for view, tensor in self.views.items()}
         return replace(self, views=views, draws=self.draws[:, only])
 
+    def rearranged(self, change: Callable[[list[Tensor]], list[Tensor]]) -> "Batch":
+        """The batch of other samples: ``change`` takes all tensors of one row per sample, and gives theirs.
+
+        Paths are no tensors and do not travel: the new batch has no ``names``.
+        """
+        tensors = self._tensors()
+        changed = dict(zip(tensors, change(list(tensors.values())), strict=True))
+        return self._with(changed, names=[])
+
     def to(self, device: torch.device) -> "Batch":
-        """The batch with views and ids on ``device``; does not wait for copies from pinned memory.
+        """The batch on ``device``, but for what stays on the host; does not wait for copies from pinned
+        memory.
 
         To a GPU they go beside what it computes meanwhile.
         """
@@ -69,28 +85,38 @@ class Batch:
         with torch.cuda.stream(beside):
             moved = self._moved(device)
         now.wait_stream(beside)
-        for tensor in (*moved.views.values(), moved.video, moved.group, moved.label):
+        for tensor in moved._tensors(host=False).values():
             tensor.record_stream(now)  # else its memory could be given away while it is still read
         return moved
 
     def _moved(self, device: torch.device) -> "Batch":
-        return replace(
-            self,
-            views={view: tensor.to(device, non_blocking=True) for view, tensor in self.views.items()},
-            **{
-                name: getattr(self, name).to(device, non_blocking=True)
-                for name in ("video", "group", "label")
-            },
-        )
+        there = self._tensors(host=False)
+        return self._with({name: tensor.to(device, non_blocking=True) for name, tensor in there.items()})
 
     def pin_memory(self) -> "Batch":
         """The batch in page-locked memory."""
-        return replace(
-            self,
-            views={view: tensor.pin_memory() for view, tensor in self.views.items()},
-            draws=self.draws.pin_memory(),
-            **{name: getattr(self, name).pin_memory() for name in ("video", "group", "label")},
-        )
+        return self._with({name: tensor.pin_memory() for name, tensor in self._tensors().items()})
+
+    def _tensors(self, host: bool = True) -> dict[str, Tensor]:
+        """Every tensor, by field, and by field and view; ``host``: also those that stay on the host."""
+        found: dict[str, Tensor] = {}
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if one.name == "names" or (not host and one.metadata.get("host")):
+                continue
+            if isinstance(value, Tensor):
+                found[one.name] = value
+            else:
+                assert isinstance(value, dict), f"{one.name} is neither a tensor nor tensors by view"
+                found |= {f"{one.name}/{view}": tensor for view, tensor in value.items()}
+        return found
+
+    def _with(self, tensors: dict[str, Tensor], **changed: Any) -> "Batch":
+        """The batch with some of its `_tensors` changed, and other fields."""
+        for key, tensor in tensors.items():
+            name, _, view = key.partition("/")
+            changed[name] = {**changed.get(name, {}), view: tensor} if view else tensor
+        return replace(self, **changed)
 
 
 @cache

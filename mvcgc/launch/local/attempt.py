@@ -1,4 +1,4 @@
-"""One attempt at one stage on this machine: what it is started with, and what came of it."""
+"""One attempt at one stage on this machine: its start and its outcome."""
 
 import os
 import time
@@ -31,7 +31,7 @@ class Attempt:
     def start(cls, stage: Stage, root: Path, share: Share, command: Sequence[str]) -> "Attempt":
         """Write the stage's configuration and start its ranks. The caller holds the stage's lock.
 
-        The lock is made to stand for the ranks too.
+        Extends the lock to the ranks' processes.
         """
         folder = stage.folder(root)
         folder.done.unlink(missing_ok=True)  # it is damaged, or the stage would not be started
@@ -59,9 +59,9 @@ class Attempt:
         return time.monotonic() - self.started
 
     def failure(self) -> Failure:
-        """Why it failed, once all ranks have ended; the journal is made to say so, too.
+        """Return why the attempt failed, once all ranks have ended; write it to the journal too.
 
-        What rank 0 said at its end counts, unless a rank was killed: what the others then say is of no use.
+        Rank 0's own reason counts, unless a rank was killed: the others' reasons then mislead.
         """
         reason, rank = self.ranks.what_happened()
         said = self._said()
@@ -71,7 +71,7 @@ class Attempt:
         return Failure(reason, self.folder.log(self.number, rank))
 
     def stopped(self) -> None:
-        """Have the journal say that it was interrupted, unless it ended by itself."""
+        """Mark the attempt as interrupted in the journal, unless the journal has its end already."""
         if self._said() is Status.RUNNING:
             self._say(Status.INTERRUPTED, "killed before it could save a checkpoint")
 

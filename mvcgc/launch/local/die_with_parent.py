@@ -1,6 +1,6 @@
 """Runs a command that dies with its parent: ``die_with_parent.py <parent pid> <command> ...``.
 
-A rank whose executor was killed would go on alone, holding memory and GPUs that nobody watches. Linux sends
+A rank whose executor was killed would keep running, holding memory and GPUs unwatched. Linux sends
 SIGTERM to this process once its parent is gone; that setting survives exec, so the rank itself receives it,
 saves its checkpoint and ends. Run by path, not as a module: it must start in milliseconds, without torch.
 """
@@ -14,7 +14,7 @@ PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    """Become the command."""
+    """Replace this process by the command."""
     parent, command = int(sys.argv[1]), sys.argv[2:]
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")

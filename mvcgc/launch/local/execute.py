@@ -46,8 +46,11 @@ def execute(
     SIGINT, SIGTERM and SIGHUP stop it; running stages save checkpoints first.
 
     Args:
+        graph: the stages, with their parents.
+        root: folder of all runs.
         purpose: ids of the sweeps, shown to other executors that wait for the same stages.
         capacity: cores and GPUs to use, by default all of this machine.
+        display: shows progress, by default on stderr.
         command: starts one rank; gets the stage's folder as its last argument.
 
     Raises:
@@ -196,7 +199,7 @@ class LocalExecutor(Executor):
             progress = awaited.tail.progress
             self._fail(stage, Failure(progress.reason, awaited.folder.log(progress.attempt, 0)))
         else:
-            self.display.say(f"{stage.name} was given up by who ran it")
+            self.display.say(f"{stage.name}: previous owner stopped, taking over")
             self._take_over(stage)
 
     def _take_over(self, stage: Stage) -> None:
@@ -224,7 +227,7 @@ class LocalExecutor(Executor):
                     self._stopped(attempt)
             self.display.overall(len(self.report.done))
             time.sleep(LOOK_EVERY_S)
-        self.display.say("stopped; the same command goes on from here")
+        self.display.say("stopped; the same command resumes from here")
 
     def _stopped(self, attempt: Attempt) -> None:
         done = valid_done(attempt.folder)

@@ -1,4 +1,4 @@
-"""What this machine has to give, and who has it at the moment."""
+"""The cores and GPUs of this machine, handed out to stages."""
 
 import os
 from dataclasses import dataclass, field
@@ -13,14 +13,14 @@ from mvcgc.plan import Stage
 
 @dataclass(frozen=True)
 class Capacity:
-    """Cores, and GPUs by the names that CUDA_VISIBLE_DEVICES knows them by."""
+    """A number of cores, and GPUs by their names in CUDA_VISIBLE_DEVICES."""
 
     cores: int
     gpus: tuple[str, ...] = ()
 
     @classmethod
     def here(cls) -> "Capacity":
-        """What this process may use: its affinity, its control group's limit, its visible GPUs."""
+        """Return what this process may use: its affinity, its control group's limit, its visible GPUs."""
         cores = min(len(os.sched_getaffinity(0)), cgroup_cores(Path("/sys/fs/cgroup/cpu.max")))
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
         count = torch.cuda.device_count()
@@ -29,7 +29,7 @@ class Capacity:
 
 
 def cgroup_cores(path: Path) -> int:
-    """Cores that a container may use, rounded down; a large number where there is no limit."""
+    """Return the cores that a container may use, rounded down; a large number if unlimited."""
     unlimited = 1 << 20
     try:
         quota, period = path.read_text().split()
@@ -40,7 +40,7 @@ def cgroup_cores(path: Path) -> int:
 
 @dataclass(frozen=True)
 class Share:
-    """What one stage has been given."""
+    """The cores and GPUs of one stage."""
 
     cores: int
     gpus: tuple[str, ...]
@@ -48,7 +48,7 @@ class Share:
 
 @dataclass
 class ResourcePool:
-    """The machine's cores and GPUs, handed out and taken back."""
+    """The machine's free cores and GPUs."""
 
     capacity: Capacity
     _free_cores: int = field(init=False)
@@ -60,11 +60,11 @@ class ResourcePool:
 
     @property
     def exhausted(self) -> bool:
-        """Whether nothing more can start now."""
+        """True if no stage can start now."""
         return self._free_cores == 0
 
     def gpus_for(self, stage: Stage) -> int:
-        """How many GPUs the stage is to have: as its runtime says, one per rank if it leaves that open."""
+        """Return the number of GPUs for a stage: its runtime's, or one per rank if that is open."""
         runtime = stage.runtime
         if runtime.device is Device.cpu:
             return 0
@@ -73,7 +73,7 @@ class ResourcePool:
         return runtime.ranks if runtime.ranks <= len(self.capacity.gpus) else 0
 
     def check(self, stage: Stage) -> None:
-        """Raises UserError if the stage asks for more GPUs than there are.
+        """Raise UserError if the stage asks for more GPUs than there are.
 
         Cores are another matter: a stage that asks for more than the machine has gets all of them, alone.
         """
@@ -85,7 +85,7 @@ class ResourcePool:
             )
 
     def take(self, stage: Stage) -> Share | None:
-        """What the stage asks for if that is free now, None if not."""
+        """Take what the stage asks for; return None if it is not free now."""
         cores, gpus = min(stage.cores, self.capacity.cores), self.gpus_for(stage)
         if cores > self._free_cores or gpus > len(self._free_gpus):
             return None

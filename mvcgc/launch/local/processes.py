@@ -1,4 +1,4 @@
-"""The processes of one attempt at a stage on this machine, one per rank, living and dying together."""
+"""The processes of one attempt at a stage on this machine: one per rank, ending together."""
 
 import os
 import signal
@@ -12,21 +12,21 @@ from pathlib import Path
 
 from mvcgc.launch.logs import last_line
 
-# What a rank's exit says: it was asked to stop, and its checkpoint is on the disk.
+# Exit code of a rank that was asked to stop and saved its checkpoint.
 CHECKPOINTED = 3
-# How long the others may take to say why, once a rank has failed; without it they hang in a collective.
+# Grace period for the other ranks once one has failed: without it they hang in a collective.
 LAST_WORDS_S = 5.0
 DIE_WITH_PARENT = Path(__file__).with_name("die_with_parent.py")
 
 
 @dataclass
 class RankProcesses:
-    """Running or ended processes, by rank, and the logs they write to."""
+    """Running or ended processes, by rank, and their logs."""
 
     processes: list[subprocess.Popen[bytes]]
     logs: list[Path]
     _failed_at: float | None = field(default=None, init=False)
-    # The exit codes before we killed what was left: those tell the cause.
+    # The exit codes before the remaining processes were killed: they tell the cause.
     _own_codes: list[int | None] | None = field(default=None, init=False)
 
     @classmethod
@@ -54,11 +54,11 @@ class RankProcesses:
 
     @property
     def pids(self) -> list[int]:
-        """The processes' numbers."""
+        """The process ids."""
         return [process.pid for process in self.processes]
 
     def poll(self) -> bool:
-        """Whether all have ended. Once a rank has failed, the others have moments left, then are killed."""
+        """Return True if all have ended; kill the others moments after a rank has failed."""
         codes = [process.poll() for process in self.processes]
         if None not in codes:
             return True
@@ -71,17 +71,17 @@ class RankProcesses:
 
     @property
     def checkpointed(self) -> bool:
-        """Whether they ended because they were asked to, ready to go on later."""
+        """True if they ended because they were asked to, ready to resume."""
         codes = {process.returncode for process in self.processes}
         return CHECKPOINTED in codes and codes <= {0, CHECKPOINTED}
 
     def ask_to_stop(self) -> None:
-        """Have them save a checkpoint at the next step and end; their own children are not signalled."""
+        """Ask them to save a checkpoint at the next step and end; signals none of their children."""
         for process in self.processes:
             process.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End them and all that they started, now, and wait for it."""
+        """Kill them with all their children, and wait for their ends."""
         if self._own_codes is None:
             self._own_codes = [process.poll() for process in self.processes]
         for process in self.processes:
@@ -94,13 +94,13 @@ class RankProcesses:
 
     @property
     def killed_rank(self) -> int | None:
-        """The first rank that a signal ended which we did not send; None if there is none."""
+        """The first rank that a signal of another process killed; None if there is none."""
         return next((rank for rank, code in enumerate(self._codes) if code is not None and code < 0), None)
 
     def what_happened(self) -> tuple[str, int]:
-        """(reason, rank) of a failure, as the processes tell it: the rank that a signal ended, if any.
+        """Return (reason, rank) of a failure: the rank that a signal killed, if any.
 
-        The others then failed for want of it.
+        The other ranks then failed because it was gone.
         """
         codes, killed = self._codes, self.killed_rank
         if killed is not None:
@@ -112,7 +112,7 @@ class RankProcesses:
                 last = last_line(self.logs[rank])
                 return f"rank {rank} exited with code {code}" + (f": {last}" if last else ""), rank
         if any(process.returncode == CHECKPOINTED for process in self.processes):
-            return "it was interrupted again and again", 0
+            return "interrupted too often", 0
         return "its ranks ended well, but it has no valid DONE.json", 0
 
     @property
@@ -129,13 +129,13 @@ def _start(command: Sequence[str], log: Path, environment: Mapping[str, str]) ->
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            # Its own session: a Ctrl-C on the terminal reaches the executor alone, which then asks in order.
+            # Its own session: Ctrl-C on the terminal reaches the executor only, which then asks the ranks.
             start_new_session=True,
         )
 
 
 def free_port() -> int:
-    """A TCP port that nobody listened on a moment ago."""
+    """Return a TCP port that nobody listened on a moment ago."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -60,6 +60,10 @@ def batch_script(
     """Return the job that runs ``stage`` once the jobs ``after`` have succeeded.
 
     Args:
+        stage: gives the job's size, unless the settings do.
+        settings: of the cluster.
+        root: folder of all runs.
+        after: ids of the jobs of the stage's parents.
         code: folder to import the code from; None for where Python finds it.
         module: module that each rank runs, with the stage's folder.
     """
@@ -131,13 +135,13 @@ def _directives(flags: Mapping[str, Any]) -> list[str]:
 
 
 def job_name(stage_name: str, fingerprint: str, root: Path) -> str:
-    """The name by which a job tells what it runs, and for which root."""
+    """Return the name of a stage's job, which tells the stage and the root."""
     at_root = hashlib.sha256(str(root.absolute()).encode()).hexdigest()[:8]
     return f"mvcgc-{at_root}-{stage_name.replace('/', '.')}-{fingerprint}"
 
 
 def resized(rows: Sequence[Row], settings: SlurmConfig) -> list[Row]:
-    """The rows with the sizes that hold for all stages. Raises UserError where they do not go together."""
+    """Return the rows with the sizes given for all stages. Raises UserError if they contradict each other."""
     if settings.nodes is None and settings.tasks_per_node is None:
         return list(rows)
     return [dataclasses.replace(row, resources=_resized(row.resources, settings)) for row in rows]
@@ -158,7 +162,7 @@ def _resized(resources: Resources, settings: SlurmConfig) -> Resources:
 
 
 def gpus_of(runtime: Runtime, settings: SlurmConfig) -> int:
-    """GPUs that a stage's job holds."""
+    """Return the number of GPUs that a stage's job holds."""
     if settings.gpus_per_task is not None:
         return runtime.ranks * int(settings.gpus_per_task)
     if settings.gpus_per_node is None and settings.gres is not None:
@@ -184,14 +188,14 @@ def _megabytes(mem_gb: float | None, settings: SlurmConfig) -> str | None:
 
 
 def _setup(folder: Path, settings: SlurmConfig, cpus: int, code: Path | None) -> list[str]:
-    """The lines of the batch script that run on the job's first machine before srun, and after it."""
+    """Return the lines of the batch script that run on the job's first machine, before srun and after it."""
     quoted = shlex.quote(str(folder))
     timeouts = "" if settings.max_num_timeout is None else f" --max-timeouts={settings.max_num_timeout}"
     ending = f'{_python(JOB_HOOKS)} end {quoted} "$?" --max-retries={settings.max_retries}{timeouts}'
     return [
         *([f"export PYTHONSAFEPATH=1 PYTHONPATH={shlex.quote(str(code))}"] if code else []),
         f"export OMP_NUM_THREADS={cpus}",
-        # The shell outlives the signal that asks the ranks to stop: it has yet to put the job back.
+        # The shell survives the signal that asks the ranks to stop: it has yet to requeue the job.
         "trap : TERM",
         f"mvcgc_end() {{ exec {ending}; }}",
         "trap mvcgc_end EXIT",

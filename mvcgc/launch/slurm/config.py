@@ -1,17 +1,17 @@
-"""What ``hydra.launcher`` may say with ``hydra/launcher=slurm``: the stock launcher's keys, and ours."""
+"""The keys of ``hydra.launcher`` with ``hydra/launcher=slurm``: the stock launcher's, and ours."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
 from hydra_plugins.hydra_submitit_launcher.config import SlurmQueueConf
 
-UNUSED = ("name", "submitit_folder", "array_parallelism")
-"""Keys of the stock launcher that are accepted and mean nothing here."""
+UNUSED = ("name", "submitit_folder", "array_parallelism", "python", "use_srun")
+"""Keys of the stock launcher that are accepted and have no effect here."""
 
 
 @dataclass
 class SlurmConfig(SlurmQueueConf):  # type: ignore[misc]  # the plugin has no types
-    """The stock launcher's configuration, where a size that is not given is each stage's own.
+    """The stock launcher's configuration; a size that is not given is each stage's own.
 
     Attributes:
         timeout_min: minutes that a job may run at a time.
@@ -37,6 +37,8 @@ class SlurmConfig(SlurmQueueConf):  # type: ignore[misc]  # the plugin has no ty
     submitit_folder: str | None = None
     name: str | None = None
     array_parallelism: int | None = None
+    python: str | None = None
+    use_srun: bool | None = None
     timeout_min: int | None = None
     tasks_per_node: int | None = None
     nodes: int | None = None

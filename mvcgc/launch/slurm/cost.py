@@ -1,4 +1,4 @@
-"""What a graph costs on the cluster, in GPU-hours, or in core-hours where no GPU takes part."""
+"""The cost of a graph on the cluster: GPU-hours, or core-hours of stages without a GPU."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,23 +10,23 @@ from mvcgc.launch.slurm.config import SlurmConfig
 from mvcgc.plan import Action, Graph, Speeds, Stage, Verdict
 
 NAMED = 3
-"""How many of the stages without a known speed a message names."""
+"""Stages of unknown speed that a message names at most."""
 
 
 @dataclass(frozen=True)
 class Hours:
-    """Sums over a graph: every row on its own, shared, and what is still to run."""
+    """Sums over a graph: every row on its own, with shared stages, and still to run."""
 
     alone: float = 0.0
     shared: float = 0.0
     to_run: float = 0.0
 
     def plus(self, hours: float, rows: int, still: bool) -> "Hours":
-        """With a stage that ``rows`` need."""
+        """Return the sums with one more stage, which ``rows`` rows need."""
         return Hours(self.alone + hours * rows, self.shared + hours, self.to_run + hours * still)
 
     def line(self, unit: str) -> str:
-        """For people."""
+        """Return the sums as text."""
         saved = 100 * (1 - self.shared / self.alone)
         sums = [_rounded(hours) for hours in (self.alone, self.shared, self.to_run)]
         return (
@@ -37,7 +37,7 @@ class Hours:
 
 @dataclass(frozen=True)
 class Estimate:
-    """``unknown`` are stages still to run whose speed nobody knows; the sums are without them."""
+    """Hours of a graph, without the ``unknown`` stages: still to run, at a speed that nobody measured."""
 
     gpu: Hours
     core: Hours
@@ -45,7 +45,7 @@ class Estimate:
 
     @property
     def lines(self) -> list[str]:
-        """What a plan says of it."""
+        """The estimate as text, for a plan."""
         lines = [self.gpu.line("GPU-hours")] if self.gpu.alone else []
         lines += [self.core.line("core-hours")] if self.core.alone else []
         if self.unknown:
@@ -59,7 +59,7 @@ class Estimate:
 
 
 def estimate(graph: Graph, verdicts: Mapping[str, Verdict], settings: SlurmConfig, root: Path) -> Estimate:
-    """The hours of all stages, from the clips per second that are given or that earlier stages reached."""
+    """Return the hours of all stages, by the given clips per second or those of earlier stages."""
     speeds = Speeds(root, settings.clips_per_s)
     gpu, core, unknown = Hours(), Hours(), []
     for key, stage in graph.stages.items():

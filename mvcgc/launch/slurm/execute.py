@@ -54,9 +54,13 @@ def execute(
     once all jobs are submitted.
 
     Args:
+        graph: the stages, with their parents.
+        root: folder of all runs, on a file system that the nodes share.
+        settings: of the jobs, and of this execution.
         purpose: ids of the sweeps, shown to other executors that wait for the same stages.
         code: folder with a copy of the code to run the jobs from; None for the installed code.
         module: module that each rank runs.
+        display: shows progress, by default on stderr.
 
     Raises:
         UserError: if sbatch refuses a job.
@@ -202,7 +206,7 @@ class SlurmExecutor(Executor):
             self.display.running(tracked.stage, progress, elsewhere=not tracked.ours)
         if not tracked.job:
             if tracked.owner_is_gone():
-                self._ended(tracked, "given up by who ran it")
+                self._ended(tracked, "previous owner stopped")
         elif jobs is not None:
             job = jobs.get(tracked.job)
             if job is not None:
@@ -254,7 +258,7 @@ class SlurmExecutor(Executor):
         self.display.over(tracked.stage)
 
     def _forget(self, stage: Stage) -> bool:
-        """Forget it whether or not it has a job: SLURM itself cancels jobs of blocked stages."""
+        """Forget a stage, with or without a job: SLURM itself cancels the jobs of blocked stages."""
         tracked = self.tracked.get(stage.id)
         if tracked is not None:
             self._drop(tracked)
@@ -266,9 +270,9 @@ class SlurmExecutor(Executor):
         self.report.left = {key: tracked.job for key, tracked in self.tracked.items()}
         ours = sum(tracked.ours for tracked in self.tracked.values())
         others = len(self.tracked) - ours
-        self.display.say(f"{ours} jobs go on by themselves, {others} stages are run by others")
+        self.display.say(f"{ours} jobs continue on the cluster, {others} stages are run by other executors")
         if self.pending:
             names = ", ".join(stage.name for stage in self.pending.values())
             self.display.say(
-                f"not submitted: {names}; the same command does it once what they wait for is done"
+                f"not submitted: {names}; rerun the same command once their parents have finished"
             )

@@ -22,15 +22,15 @@ from mvcgc.runs.folder import StageFolder
 from mvcgc.runs.journal import JournalWriter, Status
 from mvcgc.runs.state import newest_checkpoint, next_attempt, stage_state, valid_done
 
-# A controller that is restarted comes back; the job waits for it so often and so long.
+# A restarting controller comes back: ask it this often, this many seconds apart.
 ASKED, ASK_EVERY_S = 20, 15.0
-# How often, a second apart, a job looks for its lock, which is handed to it just after its submission.
+# Looks, a second apart, for the lock that is handed to a job just after its submission.
 HAND_OVER_LOOKS = 20
 
 
 @dataclass
 class Retries:
-    """How a stage's job has ended so far: kept beside its scripts, anew for each job.
+    """Counts of a job's restarts, stored beside its scripts; each job starts from zero.
 
     ``checkpoint`` is the newest at the last restart, in steps.
     """
@@ -42,7 +42,7 @@ class Retries:
 
     @classmethod
     def read(cls, folder: StageFolder, job: str) -> "Retries":
-        """What is known of ``job``."""
+        """Read the counts of ``job``."""
         try:
             known = cls(**json.loads(_retries_of(folder).read_text()))
         except FileNotFoundError:
@@ -50,7 +50,7 @@ class Retries:
         return known if known.job == job else cls(job)
 
     def write(self, folder: StageFolder) -> None:
-        """Keep it."""
+        """Store the counts."""
         write_atomic(_retries_of(folder), json.dumps(asdict(self)) + "\n")
 
 
@@ -59,7 +59,7 @@ def _retries_of(folder: StageFolder) -> Path:
 
 
 def begin(folder: StageFolder) -> int:
-    """Print the attempt's number, which no later one gets; returns 1 instead if another has the stage."""
+    """Print a unique attempt number; return 1 instead if another owner runs the stage."""
     if not _holds_lock(folder, _this_job()):
         owner = folder.owner
         print(f"error: {folder.path} is run by {owner.describe() if owner else 'another'}", file=sys.stderr)
@@ -72,13 +72,13 @@ def begin(folder: StageFolder) -> int:
 
 
 def _this_job() -> str:
-    """As locks name it; the controller is asked only where the job's environment does not say."""
+    """Return this job's id as stored in locks; ask the controller only if the environment lacks it."""
     job_id, cluster = os.environ["SLURM_JOB_ID"], os.environ.get("SLURM_CLUSTER_NAME")
     return f"{cluster}:{job_id}" if cluster else job_of(job_id)
 
 
 def _holds_lock(folder: StageFolder, job: str) -> bool:
-    """Whether the stage is this job's to run; its lock is taken if nobody has it."""
+    """Return True if this job may run the stage; take its lock if nobody has it."""
     for _ in range(HAND_OVER_LOOKS):
         owner = folder.owner
         if owner is None or owner.provably_dead:
@@ -92,7 +92,7 @@ def _holds_lock(folder: StageFolder, job: str) -> bool:
 
 
 def end(folder: StageFolder, status: int, max_retries: int, max_timeouts: int | None) -> int:
-    """Decide; returns the job's exit status, unless the job goes back into the queue, which ends it."""
+    """Decide about the job; return its exit status, unless it is requeued, which ends it."""
     job_id = os.environ["SLURM_JOB_ID"]
     attempt = int(os.environ.get("MVCGC_ATTEMPT") or 0)
     job = _this_job()
@@ -115,7 +115,7 @@ def end(folder: StageFolder, status: int, max_retries: int, max_timeouts: int | 
         retries.checkpoint = ending.checkpoint
         retries.write(folder)
         exclude = decision.exclude
-        queue.put_back(job_id, exclude if exclude and _enough_without(exclude) else "")
+        queue.requeue(job_id, exclude if exclude and _enough_without(exclude) else "")
         return 1
     if not ending.said_failed:
         with JournalWriter(folder.journal, attempt) as journal:
@@ -125,10 +125,10 @@ def end(folder: StageFolder, status: int, max_retries: int, max_timeouts: int | 
 
 
 def _still_ours(job_id: str) -> bool:
-    """Whether the job's end is ours to decide.
+    """Return True if the job's end is ours to decide.
 
     One that is being cancelled, requeued or preempted, or has passed its time limit, is COMPLETING by now:
-    SLURM has decided, and, where it puts the job back, the job still needs its lock.
+    SLURM has decided, and, if it requeues the job, the job still needs its lock.
     """
     for _ in range(ASKED):
         try:
@@ -166,7 +166,7 @@ def _last_line(folder: StageFolder, attempt: int) -> str:
 
 
 def _enough_without(node: str) -> bool:
-    """Whether the job's partition has nodes enough for it that are up, without ``node``."""
+    """Return True if the job's partition has enough nodes up for it without ``node``."""
     needed = int(os.environ.get("SLURM_JOB_NUM_NODES", "1"))
     partition = os.environ.get("SLURM_JOB_PARTITION", "")
     up = queue.nodes_up(partition)
@@ -174,7 +174,7 @@ def _enough_without(node: str) -> bool:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """One of the two, as the batch script says."""
+    """Run the hook that the batch script names."""
     parser = argparse.ArgumentParser()
     parser.add_argument("what", choices=("begin", "end"))
     parser.add_argument("folder", type=Path)

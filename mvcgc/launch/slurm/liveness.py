@@ -1,24 +1,24 @@
-"""Whether the SLURM job that holds a lock may still run. Unsure means that it may."""
+"""Tells if the SLURM job that owns a lock may still run. If unsure, it may."""
 
 import time
 from functools import cache
 
 from mvcgc.launch.slurm import queue
 
-# Many locks are looked at in a row: one answer about all jobs of this user serves for so long.
+# Cache squeue's answer for this many seconds: many locks are looked at in a row.
 FRESH_S = 1.0
-# A preempted or failed job that SLURM itself puts back into the queue looks ended for a moment.
+# A preempted or failed job that SLURM requeues looks ended for a moment.
 SETTLE_S = 10.0
 UNSETTLED = {queue.JobState.PREEMPTED, queue.JobState.NODE_FAIL}
 
 
 def job_of(job_id: str) -> str:
-    """The name of a job among those of all clusters, as locks have it. Raises QueueUnavailable."""
+    """Return a job's id among all clusters, as stored in locks. Raises QueueUnavailable."""
     return f"{queue.cluster_name()}:{job_id}"
 
 
 def is_over(job: str) -> bool:
-    """Whether a job, ``<cluster>:<id>``, has ended for good, by the word of its own cluster."""
+    """Return True if a job, ``<cluster>:<id>``, has ended for good, as its own cluster reports."""
     cluster, _, job_id = job.partition(":")
     if not queue.available():
         return False
@@ -29,7 +29,7 @@ def is_over(job: str) -> bool:
 
 
 class EndTracker:
-    """What the cluster said of jobs, and since when it has said that those of them are over."""
+    """Remembers since when the cluster has reported jobs as ended."""
 
     def __init__(self) -> None:
         self._mine: dict[str, queue.Job] = {}
@@ -37,7 +37,7 @@ class EndTracker:
         self._ended_at: dict[str, float] = {}
 
     def is_over(self, job_id: str) -> bool:
-        """Whether a job has ended for good. Raises QueueUnavailable."""
+        """Return True if a job has ended for good. Raises QueueUnavailable."""
         now = time.monotonic()
         if now - self._asked_at >= FRESH_S:
             self._mine, self._asked_at = queue.mine(), now
@@ -45,7 +45,7 @@ class EndTracker:
         return self.observe(job_id, self._mine.get(job_id) or queue.jobs([job_id]).get(job_id))
 
     def observe(self, job_id: str, job: queue.Job | None) -> bool:
-        """Whether what the cluster has said just now (None: it does not know the job) is a job's end."""
+        """Take the cluster's newest answer (None: job unknown); return True if it means the job's end."""
         if job is not None and job.state.alive:
             self._ended_at.pop(job_id, None)
             return False

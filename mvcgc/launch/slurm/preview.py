@@ -12,15 +12,15 @@ from mvcgc.plan import Action, Graph, Stage, Verdict
 
 
 def is_for_slurm(settings: SlurmConfig) -> bool:
-    """Whether anything of a cluster was said, so that its scripts are of interest."""
+    """Return True if any setting of a cluster was given, so that its scripts are worth showing."""
     return dataclasses.replace(settings, action="slurm", why=None, clips_per_s=None) != SlurmConfig()
 
 
 def scripts(graph: Graph, verdicts: Mapping[str, Verdict], settings: SlurmConfig, root: Path) -> list[str]:
-    """A script for each sort of stage that is to run, with a line above that says whose it is.
+    """Return a script for each sort of stage to run, under a line that names the stage.
 
-    Stages of one sort and size have the same script but for names, folders and dependencies. The jobs that a
-    script waits for have no number yet: it is given as ``<job of STAGE>``.
+    Scripts of stages of one sort and size differ only in names, folders and dependencies. The jobs that a
+    script depends on have no id yet: it reads ``<job of STAGE>``.
     """
     alike: dict[tuple[Any, ...], list[Stage]] = defaultdict(list)
     for key, stage in graph.stages.items():

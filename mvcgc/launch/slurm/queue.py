@@ -1,6 +1,6 @@
-"""SLURM's queue: what it says of jobs, and the few things we tell it. Knows nothing of stages.
+"""SLURM's queue, asked and changed through SLURM's own commands. Knows nothing of stages.
 
-Everything goes through SLURM's own commands, whose output fields are asked for by name.
+Output fields are requested by name.
 """
 
 import os
@@ -18,7 +18,7 @@ IDS_AT_ONCE = 5000
 
 
 class JobState(Enum):
-    """What a job can be to us. PREEMPTED is its end, on clusters that cancel where others requeue."""
+    """The states of a job. PREEMPTED is an end: on clusters that cancel preempted jobs."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -34,7 +34,7 @@ class JobState(Enum):
 
     @property
     def alive(self) -> bool:
-        """Whether the job runs or may yet run; a state that we do not know may be alive."""
+        """True if the job runs or may yet run; an unknown state counts as alive."""
         return self in _ALIVE
 
 
@@ -72,12 +72,12 @@ STATES = {
     "CANCELLED": JobState.CANCELLED,
     "PREEMPTED": JobState.PREEMPTED,
 }
-"""SLURM's own words for states, as squeue and sacct print them; others are UNKNOWN."""
+"""SLURM's names of states, as squeue and sacct print them; others are UNKNOWN."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """What the cluster says of a job.
+    """The cluster's view of a job.
 
     ``raw`` is the state in SLURM's word, ``reason`` why it waits or has failed, '' if SLURM gives none,
     ``nodes`` the list of its nodes as SLURM abbreviates it, '' before it starts. ``restarts`` is how often it
@@ -96,17 +96,17 @@ class Job:
 
 
 class QueueUnavailable(Exception):
-    """SLURM cannot be asked now or from here: nothing is known about any job."""
+    """SLURM does not answer, or is not installed here: nothing is known about any job."""
 
 
 def available() -> bool:
-    """Whether SLURM's commands are installed here; its controller may still not answer."""
+    """Return True if SLURM's commands are installed here; its controller may still not answer."""
     return shutil.which("squeue") is not None
 
 
 @cache
 def cluster_name() -> str:
-    """The name of the cluster that the commands here speak to. Raises QueueUnavailable."""
+    """Return the name of the cluster that the commands here use. Raises QueueUnavailable."""
     for line in _run("scontrol", "show", "config").splitlines():
         key, _, value = line.partition("=")
         if key.strip() == "ClusterName":
@@ -115,7 +115,7 @@ def cluster_name() -> str:
 
 
 def jobs(ids: Sequence[str]) -> dict[str, Job]:
-    """What the cluster knows of these jobs, by id; those that it does not know are absent.
+    """Return the jobs of these ids, by id, without those that the cluster does not know.
 
     The controller forgets a job some minutes after its end; the accounting, where there is one, does not.
     Raises QueueUnavailable if the controller cannot be asked.
@@ -131,26 +131,26 @@ def jobs(ids: Sequence[str]) -> dict[str, Job]:
 
 
 def mine() -> dict[str, Job]:
-    """All jobs of this user that the controller has in memory, by id. Raises QueueUnavailable."""
+    """Return all jobs of this user that the controller has in memory, by id. Raises QueueUnavailable."""
     return {job.id: job for job in _squeue("--states=all", f"--user={os.getuid()}")}
 
 
 def jobs_named(name: str) -> list[Job]:
-    """This user's jobs of that name that are alive. Raises QueueUnavailable."""
+    """Return this user's jobs of that name that are alive. Raises QueueUnavailable."""
     found = _squeue("--states=all", f"--user={os.getuid()}", f"--name={name}")
     return [job for job in found if job.state.alive]
 
 
 def cancel(ids: Sequence[str]) -> None:
-    """Cancel jobs, pending or running; those that have ended are left alone. Raises QueueUnavailable."""
+    """Cancel jobs, pending or running; leave ended ones alone. Raises QueueUnavailable."""
     for start in range(0, len(ids), IDS_AT_ONCE):
         _run("scancel", "--quiet", *ids[start : start + IDS_AT_ONCE])
 
 
-def put_back(job_id: str, exclude: str = "") -> None:
-    """End a running job and have it start again under the same id, not on the node ``exclude``.
+def requeue(job_id: str, exclude: str = "") -> None:
+    """Requeue a running job: it starts again under the same id, not on the node ``exclude``.
 
-    One session of scontrol: a job that puts itself back is killed moments later. Raises QueueUnavailable.
+    Uses one session of scontrol: a job that requeues itself is killed moments later. Raises QueueUnavailable.
     """
     lines = [f"requeue {job_id}"]
     if exclude:
@@ -159,12 +159,12 @@ def put_back(job_id: str, exclude: str = "") -> None:
 
 
 def start_now(job_id: str) -> None:
-    """Lift the two minutes for which a requeued job is held. Raises QueueUnavailable."""
+    """Lift SLURM's two-minute hold of a requeued job. Raises QueueUnavailable."""
     _run("scontrol", "update", f"JobId={job_id}", "StartTime=now")
 
 
 def nodes_up(partition: str) -> set[str]:
-    """The nodes of a partition that answer and take jobs. Raises QueueUnavailable."""
+    """Return the nodes of a partition that answer and take jobs. Raises QueueUnavailable."""
     command = ("sinfo", "--noheader", "--Node", "--responding", "--format=%N %t", f"--partition={partition}")
     named = (line.split() for line in _run(*command).splitlines())
     return {name for name, state in named if state.startswith(("idle", "mix", "alloc", "comp"))}
@@ -216,7 +216,7 @@ def _squeue(*which: str) -> list[Job]:
 
 
 def _sacct(ids: Sequence[str]) -> list[Job]:
-    """What the accounting knows; nothing where there is none."""
+    """Return the jobs that the accounting knows; none if there is no accounting."""
     fields = "JobIDRaw,JobName,State,Reason,NodeList,Start"
     try:
         text = _run(
@@ -239,7 +239,7 @@ def _sacct(ids: Sequence[str]) -> list[Job]:
 
 
 def _run(*command: str, told: str = "") -> str:
-    """Output of one of SLURM's commands. Raises QueueUnavailable if it fails, is not there, or hangs."""
+    """Return the output of a SLURM command. Raises QueueUnavailable if it fails, is missing, or hangs."""
     # Users set SQUEUE_* and SACCT_* to shape what they see, even which jobs; SLURM_CLUSTERS asks others.
     environment = {
         key: value
@@ -276,7 +276,7 @@ def _ms(epoch_s: str) -> int | None:
 
 
 def _seconds(left: str) -> int | None:
-    """Of SLURM's ``[days-][hours:]minutes:seconds``; None for UNLIMITED and the like."""
+    """Parse SLURM's ``[days-][hours:]minutes:seconds``; None for UNLIMITED and the like."""
     days, _, clock = left.rpartition("-")
     parts = clock.split(":")
     if not all(part.isdecimal() for part in (*parts, days or "0")):

@@ -17,7 +17,7 @@ PORTS = range(15_000, 32_000)
 
 
 def run(folder: Path) -> int:
-    """Run the rank of this process, its output in the stage's own log; returns the exit status.
+    """Run this process's rank, with its output in the stage's log; return the exit status.
 
     A rank that was interrupted ends well, too: a bad end would have srun kill those that still save.
     """
@@ -44,7 +44,7 @@ def run(folder: Path) -> int:
 
 
 def place(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables that make this process a rank. Raises UserError outside a job step of SLURM."""
+    """Return the variables that make this process a rank. Raises UserError outside a job step."""
     try:
         number, restarts = int(environment["SLURM_JOB_ID"]), int(environment.get("SLURM_RESTART_COUNT", "0"))
         local_rank = environment["SLURM_LOCALID"]
@@ -61,7 +61,7 @@ def place(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _first_host(environment: Mapping[str, str]) -> str:
-    """Where rank 0 runs: by its name, or, where names of nodes do not resolve, by the address srun gives."""
+    """Return rank 0's host name, or the address that srun gives if names of nodes do not resolve."""
     name = SlurmJobEnvironment().hostnames[0]
     try:
         socket.getaddrinfo(name, None)

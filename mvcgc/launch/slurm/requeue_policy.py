@@ -1,4 +1,4 @@
-"""What is to come of a job whose ranks have ended without a result. Pure: looks at nothing itself."""
+"""Decides if a job is requeued whose ranks ended without a result. Pure: reads no file, asks no cluster."""
 
 import re
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from enum import Enum
 
 from mvcgc.runs.journal import Status
 
-# What a rank says whose peer, or reader of videos, was taken away: trouble that came from elsewhere.
+# Errors of a rank whose peer or video worker died: their cause lies elsewhere.
 _ELSEWHERE = re.compile(
     r"gloo|nccl|DistBackendError|DistNetworkError|DistStoreError|Connection (reset|refused|closed|aborted)"
     r"|ConnectionError|ConnectionResetError|Broken ?pipe|Socket Timeout"
@@ -30,20 +30,20 @@ class Next(Enum):
 
 @dataclass(frozen=True)
 class Event:
-    """srun's word on a rank, or on a node, that ended badly."""
+    """srun's message about a rank or a node that failed."""
 
     node: str
     what: str
 
     @property
     def by_signal(self) -> bool:
-        """Whether something from outside ended the rank other than a call to stop."""
+        """True if something other than a request to stop killed the rank."""
         return not self.what.startswith(("Exited with exit code", "Terminated", "User defined signal 2"))
 
 
 @dataclass(frozen=True)
 class Ending:
-    """All that is known of an attempt's end.
+    """Everything known about an attempt's end.
 
     ``said`` is how rank 0 ended its journal, ``notes`` what other ranks left, ``events`` srun's words in
     their order. Checkpoints are in steps, -1 for none; ``checkpoint_before`` is that of the previous restart.
@@ -60,18 +60,18 @@ class Ending:
 
     @property
     def said_failed(self) -> bool:
-        """Whether the journal has the failure already."""
+        """True if the journal has the failure already."""
         return self.said is Status.FAILED
 
     @property
     def interrupted(self) -> bool:
-        """Whether the ranks were asked to stop, and did."""
+        """True if the ranks stopped because they were asked to."""
         return self.said is Status.INTERRUPTED
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What comes next and why; ``exclude`` is a node that the job is not to start on again."""
+    """The next action and its reason; the job must not start again on the node ``exclude``."""
 
     next: Next
     reason: str
@@ -82,14 +82,14 @@ class Decision:
 def decide(
     ending: Ending, failures: int, timeouts: int, max_retries: int, max_timeouts: int | None
 ) -> Decision:
-    """Whether the job goes on; ``failures`` and ``timeouts`` have put it back before."""
+    """Decide about a job that ``failures`` and ``timeouts`` have requeued so often before."""
     own = _own_error(ending)
     if own:
         return Decision(Next.GIVE_UP, own)
     if ending.interrupted and ending.checkpoint > ending.checkpoint_before:
         if max_timeouts is not None and timeouts >= max_timeouts:
             return Decision(Next.GIVE_UP, f"stopped {timeouts + 1} times (hydra.launcher.max_num_timeout)")
-        return Decision(Next.REQUEUE, f"stopped at step {ending.checkpoint}, to go on from there")
+        return Decision(Next.REQUEUE, f"stopped at step {ending.checkpoint}, resumes from there")
     blamed = next((event for event in ending.events if event.by_signal), None)
     what = f"{blamed.node}: {blamed.what}" if blamed else _without_word(ending)
     if failures >= max_retries:
@@ -100,7 +100,7 @@ def decide(
 
 
 def _own_error(ending: Ending) -> str:
-    """The failure that lies in the stage itself, by which it would fail again; '' if there is none."""
+    """Return the stage's own error, which a retry would meet again; '' if there is none."""
     said = [*ending.notes, *([ending.said_reason] if ending.said_failed else [])]
     own = [reason for reason in said if not _ELSEWHERE.search(reason)]
     if own:
@@ -117,12 +117,12 @@ def _without_word(ending: Ending) -> str:
         event.what.startswith(("Terminated", "User defined signal 2")) for event in ending.events
     )
     if ending.interrupted or (called_off and not ending.said_failed):
-        return "stopped before it came any further"
+        return "stopped before it made progress"
     return ending.said_reason or ending.last_line or f"exit status {ending.status}"
 
 
 def srun_events(text: str) -> list[Event]:
-    """What srun has said in a batch script's output, in its order."""
+    """Return srun's messages in a batch script's output, in their order."""
     found = [(match.start(), Event(match["node"], match["what"].strip())) for match in _TASK.finditer(text)]
     found += [
         (match.start(), Event(match["node"] or match["step"], "node failure"))

@@ -1,4 +1,4 @@
-"""A copy of the code for jobs to run from, so that an edit does not change what waits in the queue."""
+"""Copies the code for jobs to run from, so that an edit does not change queued jobs."""
 
 import hashlib
 import os
@@ -11,7 +11,7 @@ KEPT = (".py", ".yaml", ".html")
 
 
 def snapshot(root: Path) -> Path:
-    """Copy the package to ``<root>/code/<hash of its content>`` unless it is there; returns that folder."""
+    """Copy the package to ``<root>/code/<hash of its content>`` unless it is there; return that folder."""
     package = Path(mvcgc.__file__).parent
     files = sorted(path for path in package.rglob("*") if path.suffix in KEPT and path.is_file())
     content = hashlib.sha256()

@@ -24,7 +24,7 @@ from mvcgc.stages.evaluate.output import save_arrays, save_state
 from mvcgc.stages.evaluate.setup import Bench, embed
 from mvcgc.stages.evaluate.task import Classify, FeatureBatch, FeatureLoader, validation
 from mvcgc.stages.pretrain.epochs import Epochs
-from mvcgc.train import Amp, OptimConfig, ScheduleKind, fit, rng, total_steps
+from mvcgc.train import Amp, OptimConfig, ScheduleKind, Validated, fit, rng, total_steps
 from mvcgc.train.task import Loader
 
 BOTH = "both"
@@ -99,7 +99,7 @@ class _Training:
     task: Classify
     loader: Loader
     optim: OptimConfig
-    validate: Callable[[], float] | None
+    validate: Callable[[], Validated] | None
 
 
 def _train(bench: Bench, course: Course, view: str, training: _Training) -> nn.Module:
@@ -113,6 +113,7 @@ def _train(bench: Bench, course: Course, view: str, training: _Training) -> nn.M
 def _probe_training(bench: Bench, optim: OptimConfig, features: Tensor, held: Tensor | None) -> _Training:
     rng.reseed(bench.spec.seed)
     task = Classify(Probe(features.shape[-1], len(bench.manifest.classes)), lambda batch: batch.features)
+    task.same_batches = True
     labels, names = bench.labels(bench.train), bench.names(bench.train)
     loader = FeatureLoader(features, labels, names, optim.batch_size, bench.spec.seed)
     validate = None
@@ -168,7 +169,9 @@ def _augmented(view: str, batch: Batch) -> Tensor:
 
 def _over(backbone: Backbone, probe: nn.Module) -> Network:
     def logits(clips: Tensor) -> Tensor:
-        found: Tensor = probe(pool_map(backbone(clips)))
+        features = pool_map(backbone(clips))
+        with torch.autocast(features.device.type, enabled=False):  # as the probe was trained
+            found: Tensor = probe(features)
         return found
 
     return logits

@@ -3,6 +3,7 @@
 import io
 import shutil
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,8 @@ from mvcgc.data.loading.loader import Loader
 from mvcgc.files import write_atomic
 from mvcgc.stages.context import StageContext
 from mvcgc.stages.evaluate.course import PartJournal
-from mvcgc.train import Interrupted, NotFinite
+from mvcgc.train import Amp, Interrupted, NotFinite
+from mvcgc.train.arrival import Arrival
 
 ROWS = 40
 """Clips per batch: four windows of ten crops."""
@@ -36,12 +38,13 @@ Reduce = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Pass:
-    """What to show: ``dataset`` gives the clips of any of the videos ``ids``."""
+    """What to show: ``dataset`` gives the clips of any of the videos ``ids``; networks compute in ``amp``."""
 
     name: str
     ids: list[int]
     dataset: Callable[[list[int]], WindowDataset | DrawDataset]
     reduce: Reduce
+    amp: Amp = Amp.none
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,8 @@ def _show(
             batch = next(batches, None)
             if batch is not None:
                 views = augment(batch.to(place.device))
-                found = compute({view: clip[:, 0] for view, clip in views.items()})
+                with one.amp.on(place.device):
+                    found = compute({view: clip[:, 0] for view, clip in views.items()})
                 bins.add(batch.video, batch.names, found)
                 clips += len(batch)
             now = time.monotonic()
@@ -129,18 +133,30 @@ def _show(
 
 
 class _Bins:
-    """Gathers rows by video, whatever batches they come in, and reduces a video's once all are there."""
+    """Gathers rows by video, whatever batches they come in, and reduces a video's once all are there.
+
+    It looks at a batch when it is given the next one: the host never waits for the batch under way.
+    """
 
     def __init__(self, rows: Mapping[int, int], reduce: Reduce) -> None:
         self._rows, self._reduce = rows, reduce
+        self._coming: deque[tuple[Tensor, list[str], Arrival]] = deque()
         self._open: dict[int, list[dict[str, Tensor]]] = {}
         self._closed: dict[int, dict[str, Tensor]] = {}
         self.finished = 0
         self.nbytes = 0
 
     def add(self, video: Tensor, names: list[str], found: Mapping[str, Tensor]) -> None:
-        """Take the rows of a batch. Raises NotFinite naming the videos whose rows are not all finite."""
-        host = {name: value.float().cpu() for name, value in found.items()}
+        """Take the rows of a batch; ``video`` is on the host. Raises as `_take_in` for the one before."""
+        arrival = Arrival({name: value.float() for name, value in found.items()})
+        self._coming.append((video, names, arrival))
+        if len(self._coming) > 1:
+            self._take_in()
+
+    def _take_in(self) -> None:
+        """Look at the oldest batch. Raises NotFinite naming the videos whose rows are not all finite."""
+        video, names, arrival = self._coming.popleft()
+        host = arrival.values()
         sound = torch.stack([value.flatten(1).isfinite().all(dim=1) for value in host.values()]).all(dim=0)
         if not sound.all():
             bad = sorted({name for name, good in zip(names, sound.tolist(), strict=True) if not good})
@@ -160,7 +176,9 @@ class _Bins:
         self.nbytes += sum(value.nbytes for value in values.values())
 
     def take(self) -> _Part:
-        """The videos finished since the last call."""
+        """The videos finished since the last call. Raises as `_take_in`."""
+        while self._coming:
+            self._take_in()
         closed, self._closed, self.nbytes = self._closed, {}, 0
         values: dict[str, Tensor] = {}
         if closed:

@@ -39,6 +39,7 @@ class Evaluation(StageKind):
             **super().parts(experiment, views, dataset),
             "augment": experiment.augment,
             "test": experiment.downstream.test,
+            "amp": experiment.downstream.amp,
             "metrics": experiment.downstream.metrics if self.classifies else _NONE,
             "seed": experiment.seed,
         }
@@ -47,7 +48,7 @@ class Evaluation(StageKind):
 class Linear(Evaluation):
     """The linear probe: one linear layer per view on the frozen backbone."""
 
-    version = 5
+    version = 6
     classifies = True
     headlines = (Headline("top1", "Linear top-1"),)
 
@@ -83,7 +84,7 @@ class Linear(Evaluation):
 class Finetune(Evaluation):
     """Full fine-tuning: backbone and classifier of each view learn together."""
 
-    version = 5
+    version = 6
     classifies = True
     headlines = (Headline("top1", "Fine-tuned top-1"),)
 
@@ -124,7 +125,7 @@ class Finetune(Evaluation):
 class Retrieve(Evaluation):
     """Retrieval: search the training videos for those nearest to each test video; nothing is trained."""
 
-    version = 5
+    version = 6
     headlines = (Headline("r1", "R@1"),)
 
     @staticmethod

@@ -52,6 +52,7 @@ def _params(spec: EvaluateSpec) -> dict[str, str | int | float | bool | None]:
         "mv_size": spec.motion.size if spec.motion else None,
         "crops": spec.test.crops,
         "windows": spec.test.windows,
+        "amp": spec.amp.value,
         **scalars(spec.task),
         "seed": spec.seed,
     }

@@ -80,7 +80,7 @@ class Bench:
         def clips(ids: list[int]) -> WindowDataset:
             return WindowDataset(self.source(ids, self.spec.views), test.crops, test.windows, ROWS)
 
-        return Pass(name, ids, clips, _mean)
+        return Pass(name, ids, clips, _mean, self.spec.amp)
 
     def glance(self, name: str, ids: list[int]) -> Pass:
         """One clip per video, the centre of its middle window: enough to watch a training by."""
@@ -88,7 +88,7 @@ class Bench:
         def clips(ids: list[int]) -> WindowDataset:
             return WindowDataset(self.source(ids, self.spec.views), 1, 1, ROWS)
 
-        return Pass(name, ids, clips, _mean)
+        return Pass(name, ids, clips, _mean, self.spec.amp)
 
     def draws(self, name: str, ids: list[int], count: int) -> Pass:
         """``count`` random clips per video, augmented as in training, none of them averaged."""
@@ -97,7 +97,7 @@ class Bench:
             source = self.source(ids, self.spec.views)
             return DrawDataset(source, self.spec.augment, self.spec.seed, count, ROWS)
 
-        return Pass(name, ids, clips, _each)
+        return Pass(name, ids, clips, _each, self.spec.amp)
 
     def backbone(self, view: str) -> Backbone:
         """The view's pre-trained backbone, on the device, in evaluation mode."""

@@ -9,7 +9,7 @@ from mvcgc.models.backbone import BackboneConfig
 from mvcgc.stages.evaluate.metric import MetricConfig
 from mvcgc.stages.kind import KindConfig
 from mvcgc.stages.spec import check_clip
-from mvcgc.train.optim import OptimConfig
+from mvcgc.train.optim import Amp, OptimConfig
 
 
 @dataclass
@@ -40,6 +40,7 @@ class EvaluateSpec:
     Attributes:
         task: the settings of the task, by which it is known.
         motion: None where no view is a motion view.
+        amp: precision of networks that do not learn.
         metrics: by name, those reported beside the built-in ones.
     """
 
@@ -51,6 +52,7 @@ class EvaluateSpec:
     augment: AugmentConfig
     backbone: BackboneConfig
     test: TestConfig
+    amp: Amp
     metrics: dict[str, MetricConfig]
     seed: int
 

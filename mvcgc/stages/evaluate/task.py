@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mvcgc.data.clips.sampling import permutation
-from mvcgc.train import Task
+from mvcgc.train import Task, Validated
 from mvcgc.train.meter import Meter
 
 Inputs = Callable[[Any], Tensor]
@@ -38,15 +38,15 @@ class Classify(Task):
         """Nothing follows a step."""
 
 
-def validation(task: Classify, batches: Iterable[Any], device: torch.device) -> float:
-    """Mean loss over the samples of all ranks' ``batches``; all ranks call it."""
+def validation(task: Classify, batches: Iterable[Any], device: torch.device) -> Validated:
+    """Return the mean loss over the samples of all ranks' ``batches``; all ranks call it."""
     meter = Meter()
     meter.add({"loss": torch.zeros(2, device=device)})  # a rank may have no batch at all
     for batch in batches:
         loss, _ = task(batch.to(device))
         count = len(batch.names)
         meter.add({"loss": torch.stack([loss * count, torch.full_like(loss, count)])})
-    return meter.means()["loss"]
+    return Validated({"val_loss": meter.means()["loss"]})
 
 
 @dataclass(frozen=True)

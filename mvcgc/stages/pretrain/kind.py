@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class _Pretrain(StageKind):
-    version = 5
+    version = 6
     Spec = PretrainSpec
     pretrains = True
 
@@ -31,7 +31,7 @@ class _Pretrain(StageKind):
 class Init(_Pretrain):
     """Stage 1, initialisation: one view alone, with InfoNCE."""
 
-    version = 5
+    version = 6
     headlines = (Headline("loss", "Loss", better="lower", by_view=False),)
 
     @staticmethod
@@ -68,7 +68,7 @@ class Init(_Pretrain):
 class Cross(_Pretrain):
     """Stage 2, cross guidance: both views together, with the experiment's method."""
 
-    version = 5
+    version = 6
     headlines = (
         Headline("loss", "Loss", better="lower", by_view=False),
         Headline("acc", "Own pair found"),

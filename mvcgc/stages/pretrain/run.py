@@ -2,7 +2,7 @@
 
 import io
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -16,15 +16,14 @@ from mvcgc.errors import UserError
 from mvcgc.files import write_atomic
 from mvcgc.method.base import MethodConfig
 from mvcgc.method.momentum import ContrastModel
-from mvcgc.method.task import Contrast
+from mvcgc.method.task import CHANCES, Contrast
 from mvcgc.models.backbone import backbone_params
 from mvcgc.parts import scalars
 from mvcgc.runs.folder import StageFolder
 from mvcgc.stages.context import Result, StageContext
 from mvcgc.stages.pretrain.epochs import Epochs
 from mvcgc.stages.pretrain.spec import PretrainSpec
-from mvcgc.train import ScheduleKind, fit, rng, total_steps
-from mvcgc.train.meter import Meter
+from mvcgc.train import ScheduleKind, Validated, fit, rng, total_steps
 
 CLIPS = 2
 
@@ -54,7 +53,8 @@ def run(context: StageContext, spec: PretrainSpec) -> Result:
     if context.dist.is_main:
         for view, output in zip(spec.views, outputs, strict=True):
             _save(model.pair(view).query.state_dict(), context.folder.path / output)
-    wanted = ("loss", "acc_", "mined", "queue_fill", "clips_per_s")
+    _warn_if_at_chance(context, figures)
+    wanted = ("loss", "acc_", "val_", "lr", "mined", "queue_fill", "clips_per_s")
     return Result(outputs, {name: value for name, value in figures.items() if name.startswith(wanted)})
 
 
@@ -102,21 +102,13 @@ def _loader(context: StageContext, spec: PretrainSpec, manifest: Manifest, train
 
 def _validation(
     context: StageContext, spec: PretrainSpec, manifest: Manifest, task: Contrast
-) -> Callable[[], float] | None:
-    """The mean loss over the validation part, always on the same clips; None where nothing asks for it."""
+) -> Callable[[], Validated] | None:
+    """The validation part's instance task, on the same clips each time; None where nothing asks for it."""
     enough = len(manifest.ids("val")) >= context.dist.world
     if spec.optim.schedule is not ScheduleKind.plateau or not enough:
         return None
     loader = _loader(context, spec, manifest, training=False)
-
-    def validate() -> float:
-        meter = Meter()
-        for batch in loader.epoch(0, 0):
-            loss, _ = task(batch.to(context.dist.device))
-            meter.add({"loss": loss})
-        return meter.means()["loss"]
-
-    return validate
+    return lambda: task.validate(loader.epoch(0, 0), context.dist.device)
 
 
 def _warn_if_never_full(spec: PretrainSpec, steps: int) -> None:
@@ -127,6 +119,19 @@ def _warn_if_never_full(spec: PretrainSpec, steps: int) -> None:
             f"{samples} samples: no positives are mined",
             file=sys.stderr,
         )
+
+
+def _warn_if_at_chance(context: StageContext, figures: Mapping[str, float]) -> None:
+    """Say loudly that a plateau was never looked for: nothing was learnt that could have one."""
+    accuracies = [value for name, value in figures.items() if name.startswith("val_acc_")]
+    chance = figures.get("val_chance", 0.0)
+    if accuracies and min(accuracies) < CHANCES * chance:
+        warning = (
+            f"{context.config.name} has learnt nothing: it finds {100 * min(accuracies):.1f} % of the "
+            f"validation part's own pairs, chance is {100 * chance:.1f} %; try a larger optim.lr or more epochs"
+        )
+        print(f"warning: {warning}", file=sys.stderr)
+        context.journal.tags({"warning": warning})
 
 
 def _params(spec: PretrainSpec) -> dict[str, str | int | float | bool | None]:

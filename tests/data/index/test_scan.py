@@ -12,6 +12,7 @@ import pytest
 from data_factories import write_video
 
 from mvcgc.data.index import scan as scan_module
+from mvcgc.data.index.manifest import Manifest, Rejected, load, publish
 from mvcgc.data.index.scan import Fact, scan
 from mvcgc.video import probe
 
@@ -149,6 +150,26 @@ if __name__ == "__main__":
     for name in names:
         print(name, facts[name].reason, facts[name].info.frames if facts[name].info else 0)
 """
+
+
+def test_names_that_are_not_utf8_and_pipes_are_refused_and_reported(tmp_path: Path) -> None:
+    root = tmp_path / "videos"
+    write_video(root / "sound.avi")
+    odd = os.fsdecode(b"caf\xe9.avi")
+    write_video(root / "odd.avi").rename(root / odd)
+    os.mkfifo(root / "pipe.avi")
+    names = ["sound.avi", odd, "pipe.avi"]
+    for _ in range(2):
+        facts = scan(root, names, tmp_path / "cache.jsonl", 2, "scanning")
+        assert facts["sound.avi"].info is not None
+        assert (facts[odd].reason, "not UTF-8" in facts[odd].detail) == ("unreadable", True)
+        assert (facts["pipe.avi"].reason, facts["pipe.avi"].detail) == ("unreadable", "is no regular file")
+    rejected = [
+        Rejected(fact.path, "train", fact.reason, fact.detail) for fact in facts.values() if not fact.info
+    ]
+    path = publish(Manifest("odd", root, [], [], rejected, carved=False), tmp_path)
+    assert load(path).rejected == rejected
+    assert "caf\\udce9.avi (train): its name is not UTF-8" in path.with_suffix(".txt").read_text()
 
 
 def test_a_file_that_kills_its_process_is_named_and_the_others_survive(videos: Path, tmp_path: Path) -> None:

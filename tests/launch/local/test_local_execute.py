@@ -12,6 +12,7 @@ from mvcgc.errors import UserError
 from mvcgc.launch.local import processes
 from mvcgc.method.mining import Variant
 from mvcgc.plan import Graph, Resources, State, stage_state
+from mvcgc.runs.folder import StageFolder
 from mvcgc.runs.journal import Status, read
 from mvcgc.stages.spec import Runtime
 
@@ -180,7 +181,7 @@ def test_an_ever_interrupted_stage_fails_in_the_end(
     fakes.behave(init_rgb={"exit": 3})
     graph = make_graph([make_row()])
     report, _ = fakes.run(graph)
-    assert report.failed[of(graph, "init/rgb")].reason == "it was interrupted again and again"
+    assert report.failed[of(graph, "init/rgb")].reason == "interrupted too often"
     assert fakes.started().count("init/rgb") == 3
 
 
@@ -202,6 +203,24 @@ def test_what_is_not_needed_does_not_run(fakes: FakeStages) -> None:
         finish(graph.rows[0].stages[name], fakes.root)
     report, _ = fakes.run(graph)
     assert (report.exit_code, fakes.started()) == (0, [])
+
+
+def test_a_lock_that_is_released_meanwhile_is_taken(
+    fakes: FakeStages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another executor held it for the moment of the attempt, and nobody does when its owner is read."""
+    tries: list[StageFolder] = []
+    try_lock = StageFolder.try_lock
+
+    def refuse_once(folder: StageFolder, purpose: str = "") -> bool:
+        tries.append(folder)
+        return len(tries) > 1 and try_lock(folder, purpose)
+
+    monkeypatch.setattr(StageFolder, "try_lock", refuse_once)
+    report, said = fakes.run(make_graph([make_row()]))
+    assert (report.exit_code, len(report.ran), len(tries)) == (0, 5, 6)
+    assert "awaited" not in said
+    assert "taking over" not in said
 
 
 def test_an_unscanned_dataset_cannot_be_run(fakes: FakeStages) -> None:
@@ -233,7 +252,7 @@ class TestStopping:
         executor.send(signal.SIGINT)
         assert executor.wait() == 130
         assert "waiting for checkpoints" in executor.said
-        assert "stopped; the same command goes on from here" in executor.said
+        assert "stopped; the same command resumes from here" in executor.said
         assert {event["stage"] for event in fakes.events("stopped")} == {"init/rgb", "init/mv"}
         assert fakes.locks() == []
         fakes.behave()
@@ -300,7 +319,7 @@ class TestTwoExecutors:
         wait_for(lambda: "init/rgb is awaited" in second.said, "the second waits")
         first.send(signal.SIGINT)
         assert (first.wait(), second.wait()) == (130, 0)
-        assert "init/rgb was given up by who ran it" in second.said
+        assert "init/rgb: previous owner stopped, taking over" in second.said
         assert "init/rgb starts from step 7" in second.said
 
 

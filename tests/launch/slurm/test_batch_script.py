@@ -8,12 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from hydra_plugins.hydra_submitit_launcher.config import SlurmQueueConf
 from plan_factories import make_graph, make_row
 
 from mvcgc.dist import Device
 from mvcgc.errors import UserError
 from mvcgc.launch.slurm.batch_script import batch_script, job_name, resized
-from mvcgc.launch.slurm.config import SlurmConfig
+from mvcgc.launch.slurm.config import UNUSED, SlurmConfig
 from mvcgc.plan import Resources, Stage
 from mvcgc.stages.spec import Runtime
 
@@ -104,6 +105,28 @@ def test_the_stock_launchers_keys_reach_sbatch(tmp_path: Path) -> None:
     assert "--cpu-bind=none" in srun(script)
     # What a user loads, our own lines need.
     assert script.index("module load cuda") < script.index("mvcgc.launch.slurm.job_hooks")
+
+
+OF_ALL_STAGES = ("nodes", "tasks_per_node")  # they change the rows: see TestSizes
+INHERITED = {part.name for part in dataclasses.fields(SlurmQueueConf) if part.name != "_target_"}
+TEXTS = {part.name for part in dataclasses.fields(SlurmConfig) if "str" in str(part.type)}
+VALUES = {
+    "setup": ["module load cuda"],
+    "srun_args": ["--x"],
+    "additional_parameters": {"nice": 1},
+    "stderr_to_stdout": True,
+    "mem_gb": 7.0,
+}
+
+
+@pytest.mark.parametrize("key", sorted(INHERITED - {*UNUSED, *OF_ALL_STAGES}))
+def test_no_key_of_the_stock_launcher_is_ignored_in_silence(key: str, tmp_path: Path) -> None:
+    """A new version of it may have new keys, which our configuration inherits."""
+    before, after = (
+        batch_script(stage_with(), SlurmConfig(**values), tmp_path).text
+        for values in ({}, {key: VALUES.get(key, "7" if key in TEXTS else 7)})
+    )
+    assert before != after
 
 
 def test_the_whole_script(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ class TestJobHooks:
     @pytest.fixture
     def folder(self, stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StageFolder:
         """That of a stage whose job 7 has made its first attempt, and holds the lock."""
-        self.put_back: list[tuple[str, str]] = []
+        self.requeued: list[tuple[str, str]] = []
         folder = stage.folder(tmp_path)
         assert folder.try_lock("sweep")
         folder.lock.hand_over("c:7")
@@ -31,7 +31,7 @@ class TestJobHooks:
             queue, "jobs", lambda _: {"7": Job("7", "", self.state, "", "", "", 0, None, None)}
         )
         monkeypatch.setattr(queue, "nodes_up", lambda _: {"node1", "node2", "node3"})
-        monkeypatch.setattr(queue, "put_back", lambda *told: self.put_back.append(told))
+        monkeypatch.setattr(queue, "requeue", lambda *told: self.requeued.append(told))
         for name, value in (("JOB_ID", "7"), ("JOB_NUM_NODES", "2"), ("JOB_PARTITION", "main")):
             monkeypatch.setenv(f"SLURM_{name}", value)
         monkeypatch.setenv("MVCGC_ATTEMPT", "1")
@@ -72,7 +72,7 @@ class TestJobHooks:
         folder.log(1, 0).write_text("ModuleNotFoundError: No module named 'torch'\n")
         assert job_hooks.main(["end", str(folder.path), "1", "--max-retries=3"]) == 1
         assert folder.owner is None
-        assert self.put_back == []
+        assert self.requeued == []
         progress = Tail(folder.journal).poll()
         assert progress.status is Status.FAILED
         assert "No module named 'torch'" in progress.reason
@@ -84,14 +84,14 @@ class TestJobHooks:
         with JournalWriter(folder.journal, 1) as journal:
             journal.end(Status.INTERRUPTED, "SIGUSR2")
         job_hooks.main(["end", str(folder.path), "0", "--max-retries=0"])
-        assert self.put_back == [("7", "")]
+        assert self.requeued == [("7", "")]
         assert folder.owner is not None
 
     def test_a_killed_one_goes_elsewhere_a_few_times(self, folder: StageFolder) -> None:
         (folder.path / "slurm" / "1.log").write_text("srun: error: node2: task 1: Killed\n")
         for _ in range(3):
             job_hooks.main(["end", str(folder.path), "137", "--max-retries=2"])
-        assert self.put_back == [("7", "node2")] * 2
+        assert self.requeued == [("7", "node2")] * 2
         assert "node2: Killed; given up after 2 retries" in Tail(folder.journal).poll().reason
 
     def test_slurm_has_the_last_word(self, folder: StageFolder, stage: Stage, tmp_path: Path) -> None:
@@ -100,5 +100,5 @@ class TestJobHooks:
         with JournalWriter(folder.journal, 1) as journal:
             journal.end(Status.INTERRUPTED, "SIGTERM")
         assert job_hooks.main(["end", str(folder.path), "0", "--max-retries=3"]) == 1
-        assert self.put_back == []
+        assert self.requeued == []
         assert folder.owner is not None

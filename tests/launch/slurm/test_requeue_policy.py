@@ -41,7 +41,7 @@ class TestAStageThatWasStopped:
     def test_goes_on_where_it_has_come_further(self) -> None:
         decision = decided(status=0, said=Status.INTERRUPTED, checkpoint=8, checkpoint_before=4)
         assert (decision.next, decision.counts_as_failure) == (Next.REQUEUE, False)
-        assert decision.reason == "stopped at step 8, to go on from there"
+        assert decision.reason == "stopped at step 8, resumes from there"
 
     def test_counts_as_a_failure_where_it_has_not(self) -> None:
         stuck: dict[str, Any] = {
@@ -76,7 +76,7 @@ class TestTroubleFromOutside:
 
     def test_a_call_to_stop_before_it_could_heed_it_blames_no_node(self) -> None:
         decision = decided(status=140, events=[Event("node1", "User defined signal 2")])
-        reason = "stopped before it came any further; retry 1 of 3"
+        reason = "stopped before it made progress; retry 1 of 3"
         assert decision == Decision(Next.REQUEUE, reason, True)
 
 

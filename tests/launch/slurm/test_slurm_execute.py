@@ -146,7 +146,7 @@ class TestLeaving:
         assert sorted(report.left.values()) == list(cluster.states)
         owners = [cluster.stage(number).folder(cluster.root).owner for number in cluster.states]
         assert [owner.job for owner in owners if owner] == [f"c:{number}" for number in cluster.states]
-        assert "5 jobs go on by themselves, 0 stages are run by others" in said
+        assert "5 jobs continue on the cluster, 0 stages are run by other executors" in said
 
     def test_another_finds_and_awaits_them(self, cluster: Cluster) -> None:
         cluster.run(purpose="", wait=False)
@@ -256,7 +256,7 @@ def test_a_cancelled_sweep_submits_nothing_more(cluster: Cluster) -> None:
     assert cluster.states == {}
 
 
-def test_a_job_that_was_put_back_starts_again_seconds_later(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_requeued_job_starts_again_seconds_later(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not at once: a node refuses for a second what it was told to end. Seen on a real cluster."""
     clock = [1000.0]
     monkeypatch.setattr(tracked_job.time, "monotonic", lambda: clock[0])

@@ -1,6 +1,7 @@
 """What evaluations are made of: passes that go on, journals of parts, cached features, weighted means."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,17 +9,19 @@ import evaluate_factories as standin
 import pytest
 import torch
 from evaluate_factories import SPEC
-from torch import Tensor
+from torch import Tensor, nn
 
 from mvcgc.data.clips.dataset import DrawDataset, RandomDataset
 from mvcgc.data.index.manifest import Manifest
 from mvcgc.data.loading.loader import read
+from mvcgc.models.classifier import Probe
 from mvcgc.stages.evaluate import setup as evaluate_bench
 from mvcgc.stages.evaluate.course import Course
 from mvcgc.stages.evaluate.inference import _Bins, collect, forget
 from mvcgc.stages.evaluate.setup import Bench
 from mvcgc.stages.evaluate.task import Classify, FeatureBatch, FeatureLoader, validation
-from mvcgc.train import Interrupted, NotFinite, StopFlag
+from mvcgc.train import Amp, Interrupted, NotFinite, StopFlag
+from mvcgc.train.arrival import Arrival
 
 
 @pytest.fixture(scope="module")
@@ -145,8 +148,61 @@ def test_rows_of_a_video_may_come_in_any_batches() -> None:
 
 def test_what_is_not_finite_is_named() -> None:
     bins = _Bins({1: 1, 2: 1}, lambda rows: rows[0])
+    bins.add(torch.tensor([1, 2]), ["first.avi", "second.avi"], {"x": torch.tensor([[1.0], [torch.nan]])})
     with pytest.raises(NotFinite, match=r"not finite for second\.avi$"):
-        bins.add(torch.tensor([1, 2]), ["first.avi", "second.avi"], {"x": torch.tensor([[1.0], [torch.nan]])})
+        bins.take()
+
+
+def test_a_pass_reads_a_batch_when_the_next_is_under_way(
+    lab: Path, manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A GPU would else have nothing to do while the host reads what it found."""
+    monkeypatch.setattr(evaluate_passes, "ROWS", 20)
+    monkeypatch.setattr(evaluate_bench, "ROWS", 20)
+    happened, arrived = [], Arrival.values
+
+    def values(arrival: Arrival) -> dict[str, Tensor]:
+        happened.append("read")
+        return arrived(arrival)
+
+    def compute(clips: dict[str, Tensor]) -> dict[str, Tensor]:
+        happened.append("compute")
+        return mean_colour(clips)
+
+    monkeypatch.setattr(Arrival, "values", values)
+    context = standin.context_of(tmp_path / "one", manifest, lab / "encoders")
+    one = Bench(context, SPEC, manifest).whole("all", [0, 1, 2, 3])
+    collect(context, Course(Told(), {"all": 4}).part("all"), one, compute)
+    assert happened == ["compute", "compute", "read", "compute", "read", "compute", "read", "read"]
+
+
+@pytest.mark.parametrize("amp", [Amp.none, Amp.fp16])
+def test_networks_of_a_pass_compute_in_its_precision(
+    lab: Path, manifest: Manifest, tmp_path: Path, amp: Amp
+) -> None:
+    """Backbones alone: clips are prepared, and a probe ranks classes, in float32."""
+    context = standin.context_of(tmp_path / "one", manifest, lab / "encoders")
+    bench = Bench(context, replace(SPEC, amp=amp), manifest)
+    backbone, probe = bench.backbone("rgb"), Probe(bench.backbone("rgb").dim, 3).eval()
+    seen: dict[str, torch.dtype] = {}
+
+    def watch(name: str) -> Callable[..., None]:
+        def note(module: nn.Module, inputs: Any, output: Tensor) -> None:
+            seen[name], seen[f"{name} of"] = output.dtype, inputs[0].dtype
+
+        return note
+
+    backbone.register_forward_hook(watch("backbone"))
+    probe.register_forward_hook(watch("probe"))
+    compute = evaluate_classify._classify({"rgb": evaluate_classify._over(backbone, probe)})
+    found = collect(context, Course(Told(), {"all": 1}).part("all"), bench.glance("all", [0]), compute)
+    assert seen == {
+        "backbone of": torch.float32,
+        "backbone": amp.dtype,
+        "probe of": torch.float32,
+        "probe": torch.float32,
+    }
+    assert found["rgb"].dtype == torch.float32
 
 
 def test_draws_are_the_clips_of_training(lab: Path, manifest: Manifest) -> None:

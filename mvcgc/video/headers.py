@@ -1,4 +1,8 @@
-"""The little of H.264's syntax (ITU-T H.264, 7.3) that bounds a vector's reference, read from its headers."""
+"""Fields of frame headers, read from packets without a decoder.
+
+Of H.264 (ITU-T H.264, 7.3) those that bound a vector's reference; of MPEG-4 part 2 (ISO/IEC 14496-2) the
+frame's type.
+"""
 
 from collections.abc import Iterator
 
@@ -11,8 +15,20 @@ SPS = 7
 WITH_CHROMA_FORMAT = frozenset({44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244})
 """Profiles whose sequence parameter set tells the chroma format and scaling lists."""
 
+VOP_START = b"\0\0\1\xb6"
+"""MPEG-4's start code of a frame (6.2.1)."""
+
+_B_VOP = 2
+"""vop_coding_type of B-frames (table 6-20)."""
+
 HEADER = 512
 """Bytes of a NAL unit that are looked at; parameter sets are shorter, slice headers much."""
+
+
+def is_b_vop(packet: bytes) -> bool:
+    """Return whether a packet begins with a B-frame of MPEG-4; False where no frame is recognised."""
+    coding = packet.find(VOP_START) + len(VOP_START)
+    return len(VOP_START) <= coding < len(packet) and packet[coding] >> 6 == _B_VOP
 
 
 def length_size(extradata: bytes) -> int:
