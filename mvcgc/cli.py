@@ -12,6 +12,7 @@ from mvcgc.collect import collect, ui, watch
 from mvcgc.commands import data, weights
 from mvcgc.config import Config, compose
 from mvcgc.exit_codes import exit_code_of
+from mvcgc.parts import title
 from mvcgc.sweep import write_and_print
 
 ROOT_VARIABLE = "MVCGC_ROOT"
@@ -156,13 +157,12 @@ def _ui(parsed: argparse.Namespace) -> int:
 
 def _export(parsed: argparse.Namespace) -> None:
     card = weights.export_encoder(commands.find_stage(_root(), parsed.stage), parsed.file, parsed.view)
-    network = f"{card.backbone.arch.value} of width {card.backbone.width:g}"
-    print(f"{parsed.file}: {card.view} of {card.stage}, {network}")
+    print(f"{parsed.file}: {card.view} of {card.stage}, {title(card.backbone)}")
 
 
 def _import_coclr(parsed: argparse.Namespace) -> None:
     card = weights.import_coclr(parsed.checkpoint, parsed.file)
-    print(f"{parsed.file}: {card.view}, {card.backbone.arch.value}, of {card.source}")
+    print(f"{parsed.file}: {card.view}, {title(card.backbone)}, of {card.source}")
 
 
 def _data_scan(parsed: argparse.Namespace) -> None:

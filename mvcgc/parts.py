@@ -18,11 +18,14 @@ import site
 import sys
 import sysconfig
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
+
+import cattrs
+from cattrs.gen import make_dict_structure_fn
 
 from mvcgc.errors import UserError
 
@@ -192,6 +195,30 @@ def import_folders(part: type[Part]) -> list[str]:
     return list(dict.fromkeys(folders))
 
 
+def structure_parts(
+    converter: cattrs.Converter, check: Callable[[type[Part], dict[str, Any], str], None]
+) -> None:
+    """Have ``converter`` read the settings of parts by the class that they name.
+
+    Args:
+        converter: of plain data (`mvcgc.runs.fingerprint.plain`) to dataclasses.
+        check: given the class, its recorded identity and the name of its base, refuses it; such as `verify`.
+    """
+
+    def structured(content: dict[str, Any], kind: type[PartConfig]) -> PartConfig:
+        values = dict(content)
+        recorded = {key: values.pop(key) for key in (TARGET, VERSION, SOURCE) if key in values}
+        name = kind.part.__name__.lower()
+        part = load(recorded.get(TARGET), kind.part, name)
+        check(part, recorded, name)
+        structure = make_dict_structure_fn(part.Config, converter, _cattrs_forbid_extra_keys=True)
+        return structure(values, part.Config)
+
+    converter.register_structure_hook_func(
+        lambda kind: isinstance(kind, type) and issubclass(kind, PartConfig), structured
+    )
+
+
 def used_in(value: Any) -> Iterator[type[Part]]:
     """Yield the parts whose settings are anywhere within a value made of dataclasses, dicts and lists."""
     if isinstance(value, PartConfig):
@@ -216,6 +243,13 @@ def _digest(files: tuple[Path, ...]) -> str:
     for file in files:
         content.update(hashlib.sha256(file.read_bytes()).digest())
     return content.hexdigest()[:16]
+
+
+def title(config: PartConfig) -> str:
+    """Return the label of a part and those of its settings that are not the default, for a line of text."""
+    usual = {field.name: field.default for field in dataclasses.fields(config)}
+    other = {name: value for name, value in scalars(config).items() if getattr(config, name) != usual[name]}
+    return ", ".join([config.part.label, *(f"{name}={value}" for name, value in other.items())])
 
 
 def scalars(config: PartConfig, beyond: type[PartConfig] = PartConfig) -> dict[str, Scalar]:

@@ -19,6 +19,7 @@ from mvcgc.errors import UserError
 from mvcgc.method.base import Method
 from mvcgc.method.infonce import InfoNCE
 from mvcgc.method.mvcgc import MVCGC
+from mvcgc.models import Backbone, build_backbone
 from mvcgc.parts import SOURCE, TARGET, VERSION, identity, import_folders, load, own_sources, verify
 from mvcgc.runs.fingerprint import plain
 from mvcgc.runs.folder import StageFolder
@@ -289,20 +290,46 @@ class TestVerifying:
         assert "\n" not in str(caught.value)
 
 
+WRAPPER = """
+from dataclasses import dataclass
+
+from torch import nn
+
+from mvcgc.models import Backbone, BackboneConfig
+
+
+class Wrapped(Backbone):
+    version = 1
+    min_frames = 4
+
+    @dataclass
+    class Config(BackboneConfig):
+        channels: int = 8
+
+    def __init__(self, config, in_channels):
+        super().__init__(config, in_channels)
+        self.network = nn.Conv3d(in_channels, config.channels, 3)
+        self.dim = config.channels
+
+    def forward(self, clip):
+        return self.network(clip)
+"""
+
+
 Compose = Callable[..., Config]
 
 
 @pytest.fixture
 def compose(tmp_path: Path, write: Write) -> Compose:
-    """Compose with a method file of the user's own, ``method/own.yaml``, of the given text."""
+    """Compose with a file of the user's own, ``method/own.yaml`` by default, of the given text."""
 
-    def compose(text: str, *overrides: str) -> Config:
-        (tmp_path / "method").mkdir(exist_ok=True)
-        (tmp_path / "method" / "own.yaml").write_text(text)
+    def compose(text: str, *overrides: str, slot: str = "method") -> Config:
+        (tmp_path / slot).mkdir(exist_ok=True)
+        (tmp_path / slot / "own.yaml").write_text(text)
         with initialize_config_module("mvcgc.conf", version_base="1.3"):
             loader = GlobalHydra.instance().config_loader()
             loader.get_search_path().prepend("test", f"file://{tmp_path}")
-            return Composer(type(loader)(loader.get_search_path())).compose(["method=own", *overrides])
+            return Composer(type(loader)(loader.get_search_path())).compose([f"{slot}=own", *overrides])
 
     return compose
 
@@ -335,10 +362,31 @@ class TestSlots:
         assert "\n" not in str(caught.value)
 
     def test_a_file_that_names_no_class(self, compose: Compose) -> None:
-        with pytest.raises(UserError, match=r"^method._target_=None: give an import path"):
+        with pytest.raises(
+            UserError, match=r"^method={.*'tau': 0.1,.*}: names no class; write _target_: mylab"
+        ):
             compose("tau: 0.1\n")
         with pytest.raises(UserError, match=r"^method._target_=nowhere.Hard: there is no module nowhere"):
             compose("_target_: nowhere.Hard\n")
+
+    @pytest.mark.parametrize("scale", ["demo", "ucf101"])
+    def test_a_wrapper_of_a_module_is_a_backbone(self, compose: Compose, write: Write, scale: str) -> None:
+        name = write(WRAPPER)
+        file = f"_target_: {name}.Wrapped\n"
+        config = compose(file, f"scale={scale}", "backbone.channels=5", "clip.frames=4", slot="backbone")
+        assert (config.backbone.part.label, config.backbone.channels) == ("wrapped", 5)
+        assert config.experiment.backbone is config.backbone
+        assert build_backbone(config.backbone, 2).dim == 5
+        with pytest.raises(
+            UserError, match=r"no key backbone\.width: backbone=wrapped has backbone\.channels"
+        ):
+            compose(file, "backbone.width=0.5", slot="backbone")
+
+    def test_a_clip_may_be_as_small_as_the_backbone_takes(self, write: Write) -> None:
+        part = load(f"{write(WRAPPER)}.Wrapped", Backbone, "backbone")
+        assert make_graph([make_row(backbone=part.Config(), clip__frames=4, clip__size=8)])
+        with pytest.raises(UserError, match=r"clip\.frames=3: backbone=wrapped needs 4 frames at least"):
+            make_graph([make_row(backbone=part.Config(), clip__frames=3)])
 
     def test_settings_that_cannot_be_typed(self, compose: Compose, write: Write) -> None:
         name = write(HARD.replace("beta: float = 1.0", "beta: object() = 1.0"))

@@ -18,6 +18,7 @@ from mvcgc.method.base import Embeddings, Method
 from mvcgc.method.mining import Ids, relate
 from mvcgc.method.momentum import ContrastModel
 from mvcgc.method.step_metrics import step_metrics
+from mvcgc.models.backbone import Layered
 from mvcgc.models.encoder import Encoder
 from mvcgc.models.layers import Conv, MaxPool
 from mvcgc.train import OptimConfig
@@ -80,7 +81,9 @@ def _plain(encoder: nn.Module) -> nn.Module:
     assert isinstance(encoder, Encoder)
     twin = copy.deepcopy(encoder)
     _replace(twin)
-    return _PlainEncoder(twin.backbone.layers, twin.head)
+    # The layers themselves: as a backbone, ours lay their input out for the tensor cores.
+    layers = twin.backbone.layers if isinstance(twin.backbone, Layered) else twin.backbone
+    return _PlainEncoder(layers, twin.head)
 
 
 def _replace(module: nn.Module) -> None:

@@ -11,12 +11,13 @@ from mvcgc.bench.measure import BenchReport
 from mvcgc.bench.workload import Shape
 from mvcgc.dist import Device
 from mvcgc.errors import UserError
-from mvcgc.models import MIN_FRAMES, MIN_SIDE, Arch
+from mvcgc.models.backbone import Layered
 
 HERE = ("decode", "loader", "train", "scale")
 """What needs no more than this machine: `mvcgc bench all`."""
 
-_LEAST = {"rounds": 1, "jobs": 1, "frames": MIN_FRAMES, "size": MIN_SIDE, "batch": 2}
+_LEAST = {"rounds": 1, "jobs": 1, "frames": Layered.min_frames, "size": Layered.min_side, "batch": 2}
+_BACKBONE = "options of the group backbone, yours too (default: %(default)s)"
 
 
 def add_to(subjects: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -48,16 +49,14 @@ def add_to(subjects: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     text = "clips/s of a pre-training step, where its time goes, and beside the same step written plainly"
     stepping = _add(subjects, "train", _train, text, *_defaults(Shape(16, 64, 16), 5))
     _take_device(stepping)
-    stepping.add_argument(
-        "--backbone", nargs="+", default=["s3d", "r2plus1d_4"], choices=[arch.value for arch in Arch]
-    )
+    stepping.add_argument("--backbone", nargs="+", default=["s3d", "r2plus1d_4"], help=_BACKBONE)
     stepping.add_argument("--threads", type=int, default=1, help="of torch (default: %(default)s)")
     stepping.add_argument("--workers", type=int, default=1, help="that read videos (default: %(default)s)")
 
     text = "1, 2 and 4 ranks on this machine, what they communicate, and a model of up to 64 GPUs"
     scaling = _add(subjects, "scale", _scale, text, *_defaults(Shape(16, 64, 4), 3))
     _take_device(scaling)
-    scaling.add_argument("--backbone", default="s3d", choices=[arch.value for arch in Arch])
+    scaling.add_argument("--backbone", default="s3d", help=_BACKBONE)
 
     text = f"{', '.join(HERE)}, one after the other, as they are by default"
     whole = subjects.add_parser("all", help=text, description=text)
@@ -129,8 +128,8 @@ def _loader(parsed: argparse.Namespace) -> BenchReport:
 
 def _train(parsed: argparse.Namespace) -> BenchReport:
     config = train.BenchConfig(Device(parsed.device), parsed.threads, parsed.rounds, parsed.workers)
-    return train.run([Arch(name) for name in parsed.backbone], _shape(parsed), config)
+    return train.run(parsed.backbone, _shape(parsed), config)
 
 
 def _scale(parsed: argparse.Namespace) -> BenchReport:
-    return scale.run(Arch(parsed.backbone), _shape(parsed), Device(parsed.device), parsed.rounds)
+    return scale.run(parsed.backbone, _shape(parsed), Device(parsed.device), parsed.rounds)

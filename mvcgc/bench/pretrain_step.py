@@ -19,7 +19,7 @@ from mvcgc.method.mining import Ids
 from mvcgc.method.momentum import ContrastModel
 from mvcgc.method.mvcgc import MVCGC
 from mvcgc.method.task import Contrast
-from mvcgc.models import Arch, BackboneConfig
+from mvcgc.models.backbone import BackboneConfig
 from mvcgc.train import Checkpoints, NoJournal, OptimConfig, ScheduleKind, Session, StopFlag
 from mvcgc.train.loop import step
 from mvcgc.train.state import TrainState
@@ -31,12 +31,20 @@ STAGES = {"init/rgb": ("rgb",), "init/mv": ("mv",), "cross": ("rgb", "mv")}
 """The pre-training stages and their views."""
 
 
+def backbone_of(option: str) -> BackboneConfig:
+    """Return the settings of an option of the group ``backbone``. Raises UserError if there is none."""
+    from mvcgc.config import compose  # not in processes whose memory is measured
+
+    backbone: BackboneConfig = compose([f"backbone={option}"]).backbone
+    return backbone
+
+
 @dataclass(frozen=True)
 class Setting:
     """A pre-training stage, with the paper's optimiser, queue and method."""
 
     stage: str
-    arch: Arch
+    backbone: BackboneConfig
     shape: Shape
 
     @property
@@ -58,7 +66,7 @@ class Setting:
         """Always of the same weights, its queue full, so that all of the objective is at work."""
         torch.manual_seed(0)
         channels = {view: VIEW_CHANNELS[view] for view in self.views}
-        model = ContrastModel(channels, BackboneConfig(self.arch), self.method.config)
+        model = ContrastModel(channels, self.backbone, self.method.config)
         size, dim = self.method.config.queue, self.method.config.dim
         keys = {view: functional.normalize(torch.randn(size, dim), dim=1) for view in self.views}
         number = torch.arange(size) + (1 << 40)

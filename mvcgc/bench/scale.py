@@ -14,12 +14,11 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from mvcgc.bench import measure
-from mvcgc.bench.pretrain_step import Setting
+from mvcgc.bench.pretrain_step import Setting, backbone_of
 from mvcgc.bench.scaling_model import Network, Step, fit
 from mvcgc.bench.workload import Shape
 from mvcgc.dist import Device
 from mvcgc.errors import UserError
-from mvcgc.models import Arch
 
 RANKS = (1, 2, 4)
 GPUS = (1, 2, 4, 8, 16, 32, 64)
@@ -54,14 +53,14 @@ class Ranks:
     sums_s: dict[str, float]
 
 
-def run(arch: Arch, shape: Shape, device: Device, rounds: int) -> measure.BenchReport:
+def run(backbone: str, shape: Shape, device: Device, rounds: int) -> measure.BenchReport:
     """Run 1, 2 and 4 ranks, one after the other, and fit the model. Raises UserError where a rank fails."""
     here = measure.environment()
-    passes = [[_ranks(number, arch, shape, device) for number in RANKS] for _ in range(rounds)]
+    passes = [[_ranks(number, backbone, shape, device) for number in RANKS] for _ in range(rounds)]
     found = [_medians(each) for each in zip(*passes, strict=True)]
     sums = {one.ranks: {int(size): s for size, s in one.sums_s.items()} for one in found if one.ranks > 1}
     network = fit(sums)
-    flops = step_flops(Setting("cross", arch, PAPER))
+    flops = step_flops(Setting("cross", backbone_of(backbone), PAPER))
     scaled = _at_the_papers_shape(found[-1].bytes, shape)
     steps = {speed: _step(flops / speed, scaled) for speed in SPEEDS}
     return _report(_Model(here, shape, found, network, flops, steps), rounds)
@@ -77,12 +76,12 @@ def _medians(found: Sequence[Ranks]) -> Ranks:
     )
 
 
-def _ranks(number: int, arch: Arch, shape: Shape, device: Device) -> Ranks:
+def _ranks(number: int, backbone: str, shape: Shape, device: Device) -> Ranks:
     measure.announce(f"{number} rank(s)")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "mvcgc.bench.scale_rank", device.value, arch.value]
+    command = [sys.executable, "-m", "mvcgc.bench.scale_rank", device.value, backbone]
     command += [str(value) for value in (shape.frames, shape.size, shape.batch)]
     place = {"WORLD_SIZE": str(number), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     ranks = [

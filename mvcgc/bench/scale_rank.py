@@ -21,9 +21,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from mvcgc import dist
 from mvcgc.bench import measure, workload
-from mvcgc.bench.pretrain_step import PretrainStep, Setting
+from mvcgc.bench.pretrain_step import PretrainStep, Setting, backbone_of
 from mvcgc.bench.workload import Shape
-from mvcgc.models import Arch
 from mvcgc.phases import observed
 
 SIZES = tuple(1 << power for power in range(10, 25, 2))
@@ -72,10 +71,10 @@ class Traffic:
         self.bytes[kind] = self.bytes.get(kind, 0) + tensor.nbytes
 
 
-def main(device: str, arch: str, frames: int, size: int, batch: int) -> None:
+def main(device: str, backbone: str, frames: int, size: int, batch: int) -> None:
     """Take steps, count what they communicate, and time sums of several sizes."""
     place = dist.setup(dist.Device(device))
-    setting = Setting("cross", Arch(arch), Shape(frames, size, batch))
+    setting = Setting("cross", backbone_of(backbone), Shape(frames, size, batch))
     batches = [
         workload.synthetic_batch(setting.shape, setting.views, seed * place.world + place.rank, place.device)
         for seed in range(2)

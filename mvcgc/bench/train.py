@@ -13,12 +13,12 @@ import torch
 from mvcgc import dist
 from mvcgc.bench import measure, workload
 from mvcgc.bench.baseline_step import BaselineStep
-from mvcgc.bench.pretrain_step import STAGES, PretrainStep, Setting
+from mvcgc.bench.pretrain_step import STAGES, PretrainStep, Setting, backbone_of
 from mvcgc.bench.workload import Shape
 from mvcgc.data.clips.sampling import AugmentConfig
 from mvcgc.data.loading.loader import train_loader
 from mvcgc.dist import Device, Dist
-from mvcgc.models import Arch
+from mvcgc.parts import title
 from mvcgc.phases import observed
 from mvcgc.stages.pretrain.epochs import Epochs
 
@@ -75,13 +75,13 @@ class BenchConfig:
     workers: int = 1
 
 
-def run(archs: Sequence[Arch], shape: Shape, config: BenchConfig) -> measure.BenchReport:
+def run(backbones: Sequence[str], shape: Shape, config: BenchConfig) -> measure.BenchReport:
     """Measure all stages with each backbone. Raises UserError for a device that is not there."""
     place, here = dist.setup(config.device, config.threads), measure.environment()
     with tempfile.TemporaryDirectory() as folder:
         results = [
-            _measured(Setting(stage, arch, shape), place, config, Path(folder))
-            for arch in archs
+            _measured(Setting(stage, backbone_of(backbone), shape), place, config, Path(folder))
+            for backbone in backbones
             for stage in STAGES
         ]
     return _report(here, results, shape, config, place.device)
@@ -89,7 +89,7 @@ def run(archs: Sequence[Arch], shape: Shape, config: BenchConfig) -> measure.Ben
 
 def _measured(setting: Setting, place: Dist, config: BenchConfig, folder: Path) -> StepResult:
     device = place.device
-    measure.announce(f"{setting.stage}, {setting.arch.value}")
+    measure.announce(f"{setting.stage}, {title(setting.backbone)}")
     batches = [workload.synthetic_batch(setting.shape, setting.views, seed, device) for seed in range(2)]
     ours, plain = (
         PretrainStep(setting, place),
@@ -118,7 +118,7 @@ def _measured(setting: Setting, place: Dist, config: BenchConfig, folder: Path) 
     taken = 2 * setting.shape.batch
     return StepResult(
         stage=setting.stage,
-        backbone=setting.arch.value,
+        backbone=title(setting.backbone),
         clips_per_s=taken / step.wall,
         clips_per_cpu_s=taken / step.cpu,
         step=step,

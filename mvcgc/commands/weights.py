@@ -12,9 +12,9 @@ from mvcgc.data.augment import MEAN, MOTION_LIMIT, MOTION_UNIT, REFERENCE_SIZE, 
 from mvcgc.data.clips.modalities import RGB, VIEW_CHANNELS
 from mvcgc.errors import UserError
 from mvcgc.files import sha256_of
-from mvcgc.models.backbone import Arch, BackboneConfig
 from mvcgc.models.coclr import from_coclr
 from mvcgc.models.pretrained import EncoderCard, MotionInput, RgbInput, refuse_existing, save_encoder
+from mvcgc.models.s3d import S3D
 from mvcgc.runs.folder import StageDamaged, StageFolder
 from mvcgc.stages.pretrain.kind import Cross, Init
 from mvcgc.stages.pretrain.run import encoder_file
@@ -68,7 +68,7 @@ def import_coclr(checkpoint: Path, path: Path) -> EncoderCard:
     backbone = from_coclr(_state_of(checkpoint), str(checkpoint))
     card = EncoderCard(
         view=RGB,
-        backbone=BackboneConfig(Arch.s3d, 1.0),
+        backbone=S3D.Config(),
         in_channels=VIEW_CHANNELS[RGB],
         frames=None,
         size=None,

@@ -10,7 +10,6 @@ from typing import Any
 from mvcgc.collect.config import TrackingConfig
 from mvcgc.data.clips.sampling import AugmentConfig, ClipConfig, MotionConfig
 from mvcgc.data.index.prepare import DatasetConfig
-from mvcgc.models.backbone import BackboneConfig
 from mvcgc.plan import Column, Experiment, PlotSpec, TableSpec
 from mvcgc.stages.experiment import DownstreamKeys
 from mvcgc.stages.spec import Runtime
@@ -74,7 +73,7 @@ class Config:
     motion: MotionConfig = field(default_factory=MotionConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     views: list[str] = field(default_factory=lambda: ["rgb", "mv"])
-    backbone: BackboneConfig = field(default_factory=BackboneConfig)
+    backbone: Any = field(default_factory=dict)
     method: Any = field(default_factory=dict)
     init: OptimConfig = field(default_factory=OptimConfig)
     cross: OptimConfig = field(default_factory=OptimConfig)

@@ -14,13 +14,14 @@ from mvcgc.config.explain import rejected_value
 from mvcgc.config.schema import Config
 from mvcgc.errors import UserError
 from mvcgc.method.base import Method
+from mvcgc.models.backbone import Backbone
 from mvcgc.parts import TARGET, Part, PartConfig, load, one_line
 from mvcgc.stages.evaluate.metric import Metric
 from mvcgc.stages.experiment import DownstreamConfig, DownstreamKeys
 from mvcgc.stages.kind import StageKind
 from mvcgc.stages.spec import Runtime
 
-SLOTS: dict[str, type[Part]] = {"method": Method}
+SLOTS: dict[str, type[Part]] = {"method": Method, "backbone": Backbone}
 """By top-level key: what its class must derive from."""
 
 TASKS = "downstream"

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 from torch import Tensor
 
 from mvcgc.errors import UserError
-from mvcgc.models.backbone import Arch, BackboneConfig, build_backbone
+from mvcgc.models.backbone import build_backbone
 from mvcgc.models.pretrained import require_tensors
+from mvcgc.models.s3d import S3D
 
 QUERY = "encoder_q."
 """What the query encoder's names begin with; the others are the key encoder, the other view's, the queues."""
@@ -59,7 +60,7 @@ def from_coclr(state: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
         raise UserError(
             f"{source} holds no tensor named {network}...: it is no checkpoint of CoCLR's pre-training"
         )
-    ours = build_backbone(BackboneConfig(Arch.s3d, 1.0), RGB_CHANNELS).state_dict()
+    ours = build_backbone(S3D.Config(), RGB_CHANNELS).state_dict()
     names = list(s3d_names())
     aliases = {network + alias for _, alias, _ in names}
     wanted = {network + theirs: ours[own] for theirs, _, own in names}

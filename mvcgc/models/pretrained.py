@@ -24,11 +24,12 @@ from mvcgc.files import write_atomic
 from mvcgc.models.backbone import BackboneConfig, build_backbone
 from mvcgc.models.encoder import pool_map
 from mvcgc.models.layers import lay_out
+from mvcgc.parts import VERSION, Part, structure_parts, target_of
 from mvcgc.runs.fingerprint import plain
 
 HEADER = "mvcgc"
 """The entry of the safetensors metadata that holds the card, as JSON."""
-FORMAT = 1
+FORMAT = 2
 """Number of the card's form; a reader refuses others."""
 _LISTED = 4
 """How many of many names an error lists."""
@@ -120,7 +121,8 @@ class PretrainedEncoder(nn.Module):
 
         RGB comes as values in [0, 1], [B, 3, T, H, W]; motion and flow as (dx to the right, dy downwards) in
         pixels of the clip's own H x W picture per frame, from the past towards the present, [B, 2, T, H, W].
-        T is 8 at least, H and W are 32; the sizes trained on are in ``card``. Frames are consecutive.
+        Frames are consecutive. The built-in networks take T of 8, H and W of 32 at least; ``card`` has the
+        sizes trained on.
 
         Raises ValueError for clips of other channels, too small, or not of floats.
         """
@@ -199,12 +201,26 @@ def _card(header: Mapping[str, str], path: str | PathLike[str]) -> EncoderCard:
         raise UserError(f"{path}: the metadata {HEADER!r} is not JSON: {error}") from error
     number = content.get("format") if isinstance(content, dict) else None
     if number != FORMAT:
-        raise UserError(f"{path} is an encoder file of format {number}, this mvcgc reads {FORMAT}")
+        raise UserError(
+            f"{path} is an encoder file of format {number}, this mvcgc reads {FORMAT}: "
+            "export or import it again"
+        )
     try:
-        return cattrs.Converter(forbid_extra_keys=True).structure(content, EncoderCard)
+        converter = cattrs.Converter(forbid_extra_keys=True)
+        structure_parts(converter, _check_version)
+        return converter.structure(content, EncoderCard)
     except ClassValidationError as error:
         told = "; ".join(transform_error(error, format_exception=_described))
         raise UserError(f"{path}: the metadata {HEADER!r}: {told}") from error
+
+
+def _check_version(part: type[Part], recorded: dict[str, Any], key: str) -> None:
+    """Refuse another version of the class. Its source may change: names and shapes of tensors are checked."""
+    if recorded.get(VERSION) != part.version:
+        raise UserError(
+            f"{key}: {target_of(part)} has version {part.version}, the weights are for "
+            f"version {recorded.get(VERSION)}"
+        )
 
 
 def _described(error: BaseException, kind: Any) -> str:

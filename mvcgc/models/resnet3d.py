@@ -5,6 +5,7 @@ from collections.abc import Callable
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from mvcgc.models.backbone import Layered
 from mvcgc.models.layers import Conv, scaled
 
 _PLANES = (64, 128, 256, 512)
@@ -72,26 +73,40 @@ def _resnet18(stem: list[nn.Module], conv: _Conv, width: float) -> tuple[nn.Sequ
     return network, channels
 
 
-def r3d_18_layers(in_channels: int, width: float) -> tuple[nn.Sequential, int]:
-    """The layers and their number of output channels. Divides T by 8 and H, W by 16."""
-    outputs = scaled(_PLANES[0], width)
-    stem: list[nn.Module] = [
-        Conv(in_channels, outputs, (3, 7, 7), (1, 2, 2)),
-        nn.BatchNorm3d(outputs),
-        nn.ReLU(inplace=True),
-    ]
-    return _resnet18(stem, _whole, width)
+class R3D18(Layered):
+    """R3D of 18 layers. Divides T by 8, H and W by 16."""
+
+    version = 1
+    label = "r3d_18"
+
+    @staticmethod
+    def build(in_channels: int, width: float) -> tuple[nn.Sequential, int]:
+        """Return the layers and their number of output channels."""
+        outputs = scaled(_PLANES[0], width)
+        stem: list[nn.Module] = [
+            Conv(in_channels, outputs, (3, 7, 7), (1, 2, 2)),
+            nn.BatchNorm3d(outputs),
+            nn.ReLU(inplace=True),
+        ]
+        return _resnet18(stem, _whole, width)
 
 
-def r2plus1d_18_layers(in_channels: int, width: float) -> tuple[nn.Sequential, int]:
-    """The layers and their number of output channels. Divides T by 8 and H, W by 16."""
-    middle, outputs = scaled(45, width), scaled(_PLANES[0], width)
-    stem: list[nn.Module] = [
-        Conv(in_channels, middle, (1, 7, 7), (1, 2, 2)),
-        nn.BatchNorm3d(middle),
-        nn.ReLU(inplace=True),
-        Conv(middle, outputs, (3, 1, 1)),
-        nn.BatchNorm3d(outputs),
-        nn.ReLU(inplace=True),
-    ]
-    return _resnet18(stem, _factored, width)
+class R2Plus1D18(Layered):
+    """R(2+1)D of 18 layers. Divides T by 8, H and W by 16."""
+
+    version = 1
+    label = "r2plus1d_18"
+
+    @staticmethod
+    def build(in_channels: int, width: float) -> tuple[nn.Sequential, int]:
+        """Return the layers and their number of output channels."""
+        middle, outputs = scaled(45, width), scaled(_PLANES[0], width)
+        stem: list[nn.Module] = [
+            Conv(in_channels, middle, (1, 7, 7), (1, 2, 2)),
+            nn.BatchNorm3d(middle),
+            nn.ReLU(inplace=True),
+            Conv(middle, outputs, (3, 1, 1)),
+            nn.BatchNorm3d(outputs),
+            nn.ReLU(inplace=True),
+        ]
+        return _resnet18(stem, _factored, width)

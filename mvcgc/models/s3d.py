@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from mvcgc.models.backbone import Layered
 from mvcgc.models.layers import Conv, MaxPool, scaled
 
 _INIT_STD = (
@@ -81,8 +82,18 @@ class _Inception(nn.Module):
         return torch.cat([self.point(x), self.conv_a(x), self.conv_b(x), self.pooled(x)], dim=1)
 
 
-def s3d_layers(in_channels: int, width: float) -> tuple[nn.Sequential, int]:
-    """The layers and their number of output channels. Divides T by 8 and H, W by 32."""
+class S3D(Layered):
+    """S3D without gating. Divides T by 8, H and W by 32."""
+
+    version = 1
+
+    @staticmethod
+    def build(in_channels: int, width: float) -> tuple[nn.Sequential, int]:
+        """Return the layers and their number of output channels."""
+        return _layers(in_channels, width)
+
+
+def _layers(in_channels: int, width: float) -> tuple[nn.Sequential, int]:
     stem, middle = scaled(64, width), scaled(192, width)
     layers: list[nn.Module] = [
         *_separable(in_channels, stem, 7, stride=2),

@@ -5,13 +5,25 @@ Four convolutions in two factors, space then time, without branches or shortcuts
 
 from torch import nn
 
+from mvcgc.models.backbone import Layered
 from mvcgc.models.layers import Conv, scaled
 
 _WIDTHS = (64, 128, 256, 512)
 
 
-def r2plus1d_4_layers(in_channels: int, width: float) -> tuple[nn.Sequential, int]:
-    """The layers and their number of output channels. Divides T by 8 and H, W by 16."""
+class R2Plus1D4(Layered):
+    """R(2+1)D of four layers, not a network of the paper. Divides T by 8, H and W by 16."""
+
+    version = 1
+    label = "r2plus1d_4"
+
+    @staticmethod
+    def build(in_channels: int, width: float) -> tuple[nn.Sequential, int]:
+        """Return the layers and their number of output channels."""
+        return _layers(in_channels, width)
+
+
+def _layers(in_channels: int, width: float) -> tuple[nn.Sequential, int]:
     layers: list[nn.Module] = []
     channels = in_channels
     for depth, published in enumerate(_WIDTHS):

@@ -199,7 +199,7 @@ def describe(experiment: Experiment) -> dict[str, Scalar]:
         "dataset": experiment.dataset.name,
         "method": method.part.label,
         "views": "+".join(experiment.views),
-        "arch": experiment.backbone.arch.value,
+        "arch": experiment.backbone.part.label,
         **({"init": method.init} if experiment.has_cross else {}),
         **scalars(method, beyond=MethodConfig),
         **({"mv_cell": experiment.motion.cell} if {*VECTORS} & {*experiment.views} else {}),

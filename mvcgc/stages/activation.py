@@ -25,7 +25,7 @@ from mvcgc.data.index.prepare import DatasetConfig
 from mvcgc.data.loading.loader import read
 from mvcgc.errors import UserError
 from mvcgc.files import write_atomic
-from mvcgc.models.backbone import Backbone, BackboneConfig
+from mvcgc.models.backbone import Backbone, BackboneConfig, backbone_params
 from mvcgc.models.classifier import Probe
 from mvcgc.models.encoder import widened
 from mvcgc.stages.context import Result, StageContext
@@ -74,7 +74,7 @@ class ActivationSpec:
     backbone: BackboneConfig
 
     def __post_init__(self) -> None:
-        check_clip(self.views, self.clip, self.motion)
+        check_clip(self.views, self.clip, self.motion, self.backbone)
 
 
 class Activation(StageKind):
@@ -157,11 +157,10 @@ def choose(manifest: Manifest, sample: ActivationConfig) -> list[int]:
 def _params(spec: ActivationSpec) -> dict[str, str | int | float | bool | None]:
     """What names the run in a table of runs."""
     return {
+        **backbone_params(spec.backbone),
         "task": "activation",
         "dataset": spec.dataset.name,
         "views": "+".join(spec.views),
-        "arch": spec.backbone.arch.value,
-        "width": spec.backbone.width,
         "frames": spec.clip.frames,
         "size": spec.clip.size,
         "videos": len(spec.task.names) or spec.task.videos,

@@ -1,7 +1,6 @@
 """What a stage is told: ``config.yaml`` in its folder, and the typed specification within it."""
 
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -9,7 +8,6 @@ import cattrs
 import yaml
 from cattrs import transform_error
 from cattrs.errors import ClassValidationError
-from cattrs.gen import make_dict_structure_fn
 from cattrs.v import format_exception
 
 from mvcgc.data.clips.modalities import RGB, check_views
@@ -17,8 +15,8 @@ from mvcgc.data.clips.sampling import ClipConfig, MotionConfig
 from mvcgc.dist import Device
 from mvcgc.errors import UserError
 from mvcgc.files import write_atomic
-from mvcgc.models.backbone import MIN_FRAMES, MIN_SIDE
-from mvcgc.parts import SOURCE, TARGET, VERSION, PartConfig, load, verify
+from mvcgc.models.backbone import BackboneConfig
+from mvcgc.parts import structure_parts, verify
 from mvcgc.runs.fingerprint import plain
 from mvcgc.runs.folder import StageFolder
 
@@ -28,18 +26,24 @@ _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def check_clip(views: list[str], clip: ClipConfig, motion: MotionConfig | None) -> None:
-    """Raise UserError unless the views exist and their clips are large enough for every backbone."""
+def check_clip(
+    views: list[str], clip: ClipConfig, motion: MotionConfig | None, backbone: BackboneConfig
+) -> None:
+    """Raise UserError unless the views exist and their clips are large enough for the backbone."""
     check_views(views)
-    if clip.frames < MIN_FRAMES:
-        raise UserError(f"clip.frames={clip.frames}: the backbones need {MIN_FRAMES} frames at least")
-    if RGB in views and clip.size < MIN_SIDE:
-        raise UserError(f"clip.size={clip.size}: the backbones need {MIN_SIDE} pixels at least")
+    network = backbone.part
+    side = f"backbone={network.label} needs {network.min_side} pixels at least"
+    if clip.frames < network.min_frames:
+        raise UserError(
+            f"clip.frames={clip.frames}: backbone={network.label} needs {network.min_frames} frames at least"
+        )
+    if RGB in views and clip.size < network.min_side:
+        raise UserError(f"clip.size={clip.size}: {side}")
     moving = [view for view in views if view != RGB]
     if bool(moving) != (motion is not None):
         raise UserError(f"motion={motion} does not go with views={views}: it is for motion views")
-    if motion is not None and motion.size < MIN_SIDE:
-        raise UserError(f"motion.size={motion.size}: the backbones need {MIN_SIDE} pixels at least")
+    if motion is not None and motion.size < network.min_side:
+        raise UserError(f"motion.size={motion.size}: {side}")
 
 
 @dataclass
@@ -124,29 +128,12 @@ def _structured(content: Any, kind: type[T], source: Path) -> T:
     if not isinstance(content, dict):
         raise UserError(f"{source}: holds {type(content).__name__}, not keys and values")
     converter = cattrs.Converter(forbid_extra_keys=True)
-    converter.register_structure_hook_func(_is_part, partial(_structured_part, converter))
+    structure_parts(converter, verify)
     try:
         return converter.structure(content, kind)
     except ClassValidationError as error:
         found = transform_error(error, format_exception=_described)
         raise UserError(f"{source}: {'; '.join(found)}") from error
-
-
-def _is_part(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, PartConfig)
-
-
-def _structured_part(
-    converter: cattrs.Converter, content: dict[str, Any], kind: type[PartConfig]
-) -> PartConfig:
-    """The settings of a part, by the class that they name; it must be the one that was planned with."""
-    values = dict(content)
-    recorded = {key: values.pop(key) for key in (TARGET, VERSION, SOURCE) if key in values}
-    name = kind.part.__name__.lower()
-    part = load(recorded.get(TARGET), kind.part, name)
-    verify(part, recorded, name)
-    structure = make_dict_structure_fn(part.Config, converter, _cattrs_forbid_extra_keys=True)
-    return structure(values, part.Config)
 
 
 def _described(error: BaseException, kind: Any) -> str:

@@ -9,8 +9,9 @@ from mvcgc.bench import workload
 from mvcgc.bench.baseline_step import BaselineStep
 from mvcgc.bench.pretrain_step import STAGES, PretrainStep, Setting
 from mvcgc.bench.workload import Shape
-from mvcgc.models import Arch
 from mvcgc.models.layers import Conv, MaxPool
+from mvcgc.models.s3d import S3D
+from mvcgc.models.tiny import R2Plus1D4
 
 CPU = torch.device("cpu")
 SHAPE = Shape(frames=8, size=48, batch=6)
@@ -18,7 +19,7 @@ SHAPE = Shape(frames=8, size=48, batch=6)
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_losses_agree_step_for_step(stage: str) -> None:
-    setting = Setting(stage, Arch.r2plus1d_4, SHAPE)
+    setting = Setting(stage, R2Plus1D4.Config(), SHAPE)
     batches = [workload.synthetic_batch(SHAPE, setting.views, seed, CPU) for seed in range(3)]
     plain = BaselineStep(setting.model(), setting.method, setting.optim, CPU)
     theirs = [plain.take(batch) for batch in batches]
@@ -29,7 +30,7 @@ def test_losses_agree_step_for_step(stage: str) -> None:
 
 
 def test_its_layers_are_torchs_own() -> None:
-    setting = Setting("init/mv", Arch.s3d, SHAPE)
+    setting = Setting("init/mv", S3D.Config(), SHAPE)
     model = setting.model()
     peer = BaselineStep(model, setting.method, setting.optim, CPU)
     layers = [

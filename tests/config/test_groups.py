@@ -14,7 +14,10 @@ from mvcgc.method.infonce import InfoNCE
 from mvcgc.method.init_only import InitOnly
 from mvcgc.method.mvcgc import MVCGC, Mining
 from mvcgc.method.uber import UberNCE
-from mvcgc.models.backbone import Arch
+from mvcgc.models.backbone import BackboneConfig
+from mvcgc.models.resnet3d import R3D18, R2Plus1D18
+from mvcgc.models.s3d import S3D
+from mvcgc.models.tiny import R2Plus1D4
 from mvcgc.train.optim import OptimConfig, OptimKind, ScheduleKind
 
 CONF = Path(mvcgc.conf.__file__).parent
@@ -60,7 +63,7 @@ def assert_optim(optim: OptimConfig, kind: OptimKind, lr: float, decay: float, e
 
 def assert_paper(config: Config, *, queue: int, init: int, cross: int) -> None:
     assert (config.clip.frames, config.clip.size, config.motion.size) == (32, 128, 128)
-    assert (config.backbone.arch, config.backbone.width) == (Arch.s3d, 1.0)
+    assert config.backbone == S3D.Config(width=1.0)
     assert config.views == ["rgb", "mv"]
     method = config.method
     assert method == MVCGC.Config(
@@ -133,6 +136,29 @@ def test_methods_differ_in_what_their_names_say(
 ) -> None:
     common = {"tau": 0.07, "queue": 64, "momentum": 0.99, "dim": 64}  # those of scale=demo
     assert composed.compose([f"method={option}"]).method == method.Config(**common, **differs)
+
+
+@pytest.mark.parametrize(
+    ("option", "backbone"),
+    [
+        ("s3d", S3D.Config()),
+        ("r2plus1d_18", R2Plus1D18.Config()),
+        ("r3d_18", R3D18.Config()),
+        ("r2plus1d_4", R2Plus1D4.Config()),
+        ("demo", R2Plus1D4.Config(width=0.25)),
+    ],
+)
+def test_a_backbone_is_the_same_at_every_scale(
+    composed: Composer, option: str, backbone: BackboneConfig
+) -> None:
+    for scale in ("demo", "ucf101"):
+        assert composed.compose([f"scale={scale}", f"backbone={option}"]).backbone == backbone
+    half = composed.compose([f"backbone={option}", "backbone.width=0.5"]).backbone
+    assert half == dataclasses.replace(backbone, width=0.5)
+
+
+def test_the_demo_has_a_network_of_its_own(composed: Composer) -> None:
+    assert composed.compose([]).backbone == R2Plus1D4.Config(width=0.25)
 
 
 def test_the_method_keeps_the_scales_queue(composed: Composer) -> None:

@@ -6,10 +6,11 @@ import torch
 from mvcgc.method.base import MethodConfig
 from mvcgc.method.mining import Ids
 from mvcgc.method.momentum import ContrastModel
-from mvcgc.models import BackboneConfig, Encoder, build_backbone
+from mvcgc.models import Encoder, build_backbone
+from mvcgc.models.s3d import S3D
 
 VIEWS = {"rgb": 3, "mv": 2}
-SMALL = BackboneConfig(width=0.0625)
+SMALL = S3D.Config(width=0.0625)
 
 
 def build(seed: int = 0, momentum: float = 0.9) -> ContrastModel:

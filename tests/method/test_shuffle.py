@@ -13,7 +13,7 @@ from mvcgc import dist
 from mvcgc.method.base import MethodConfig
 from mvcgc.method.momentum import ContrastModel
 from mvcgc.method.shuffle import Shuffle
-from mvcgc.models import BackboneConfig
+from mvcgc.models.s3d import S3D
 
 WORLD, PER_RANK, SEED = 2, 4, 3
 TRAINED = ("rgb", "mv")
@@ -21,7 +21,7 @@ TRAINED = ("rgb", "mv")
 
 def model() -> ContrastModel:
     torch.manual_seed(0)
-    return ContrastModel({"rgb": 3, "mv": 2}, BackboneConfig(width=0.0625), MethodConfig(queue=8, dim=8))
+    return ContrastModel({"rgb": 3, "mv": 2}, S3D.Config(width=0.0625), MethodConfig(queue=8, dim=8))
 
 
 def clips() -> dict[str, torch.Tensor]:

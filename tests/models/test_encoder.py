@@ -5,13 +5,14 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from mvcgc.models import BackboneConfig, Encoder, build_backbone, pool_map
+from mvcgc.models import Encoder, build_backbone, pool_map
+from mvcgc.models.s3d import S3D
 
 
 @pytest.fixture
 def encoder() -> Encoder:
     torch.manual_seed(0)
-    return Encoder(build_backbone(BackboneConfig(width=0.0625), 3), dim=16)
+    return Encoder(build_backbone(S3D.Config(width=0.0625), 3), dim=16)
 
 
 def test_head_equals_two_1x1_convolutions(encoder: Encoder) -> None:

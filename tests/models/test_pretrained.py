@@ -10,13 +10,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mvcgc.errors import UserError
-from mvcgc.models import Arch, BackboneConfig
 from mvcgc.models.pretrained import EncoderCard, PretrainedEncoder, RgbInput, load_encoder, save_encoder
+from mvcgc.models.tiny import R2Plus1D4
 from mvcgc.runs.fingerprint import plain
 
 CARD = EncoderCard(
     view="rgb",
-    backbone=BackboneConfig(Arch.r2plus1d_4, 0.0625),
+    backbone=R2Plus1D4.Config(0.0625),
     in_channels=3,
     frames=8,
     size=32,
@@ -68,12 +68,23 @@ def test_cards_that_cannot_be_read(file: Path) -> None:
     card = plain(CARD)
     rewrite(file, "{")
     assert "the metadata 'mvcgc' is not JSON" in refused(file)
-    rewrite(file, json.dumps({**card, "format": 2}))
-    assert refused(file).endswith("is an encoder file of format 2, this mvcgc reads 1")
-    rewrite(file, json.dumps({**card, "backbone": {"arch": "vit", "width": 1}}))
-    assert "$.backbone.arch" in refused(file)
-    rewrite(file, json.dumps({**card, "backbone": {"arch": "s3d", "width": 9}}))
-    assert "backbone.width=9" in refused(file)
+    rewrite(file, json.dumps({**card, "format": 1}))
+    assert refused(file).endswith(
+        "is an encoder file of format 1, this mvcgc reads 2: export or import it again"
+    )
+    for change, line in (
+        ({"arch": "vit"}, "extra fields found (arch) @ $.backbone"),
+        ({"width": 9}, "backbone.width=9"),
+        ({"width": "wide"}, "$.backbone.width"),
+        ({"_target_": "mylab.ViT"}, "backbone._target_=mylab.ViT: there is no module mylab"),
+        ({"_target_": "mvcgc.method.cmc.CMC"}, "CMC: is no mvcgc.models.backbone.Backbone"),
+        (
+            {"_version_": 7},
+            "backbone: mvcgc.models.tiny.R2Plus1D4 has version 1, the weights are for version 7",
+        ),
+    ):
+        rewrite(file, json.dumps({**card, "backbone": {**card["backbone"], **change}}))
+        assert line in refused(file)
 
 
 def test_tensors_that_do_not_fit_are_named(file: Path) -> None:

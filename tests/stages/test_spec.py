@@ -14,7 +14,7 @@ from mvcgc.errors import UserError
 from mvcgc.method.coclr import CoCLR
 from mvcgc.method.infonce import InfoNCE
 from mvcgc.method.init_only import InitOnly
-from mvcgc.models import Arch, BackboneConfig
+from mvcgc.models.resnet3d import R3D18
 from mvcgc.runs.fingerprint import plain
 from mvcgc.runs.folder import StageFolder
 from mvcgc.stages.evaluate.spec import TestConfig
@@ -28,7 +28,7 @@ SPEC = PretrainSpec(
     clip=ClipConfig(),
     motion=MotionConfig(cell=16),
     augment=AugmentConfig(),
-    backbone=BackboneConfig(arch=Arch.r3d_18),
+    backbone=R3D18.Config(),
     method=CoCLR.Config(cycles=3),
     optim=OptimConfig(schedule=ScheduleKind.cosine, epochs=6),
     seed=4,
@@ -102,9 +102,9 @@ def test_every_wrong_key_is_named(tmp_path: Path) -> None:
         ({"views": ["rgb"], "motion": None}, r"method=coclr compares 2 views, views=\[rgb\] has 1"),
         ({"views": ["rgb", "mv"], "motion": None}, "motion=None does not go with views"),
         ({"views": ["rgb", "rgb"]}, "different views"),
-        ({"clip": ClipConfig(frames=4)}, "clip.frames=4: the backbones need 8 frames"),
-        ({"clip": ClipConfig(size=16)}, "clip.size=16: the backbones need 32 pixels"),
-        ({"motion": MotionConfig(size=16)}, "motion.size=16: the backbones need 32 pixels"),
+        ({"clip": ClipConfig(frames=4)}, "clip.frames=4: backbone=r3d_18 needs 8 frames"),
+        ({"clip": ClipConfig(size=16)}, "clip.size=16: backbone=r3d_18 needs 32 pixels"),
+        ({"motion": MotionConfig(size=16)}, "motion.size=16: backbone=r3d_18 needs 32 pixels"),
         ({"method": InitOnly.Config()}, "method=init: has no second stage to train"),
         ({"method": CoCLR.Config(cycles=4)}, "takes 8 epochs at least"),
     ],

@@ -11,7 +11,8 @@ from mvcgc import dist
 from mvcgc.data.clips.sampling import AugmentConfig, ClipConfig, MotionConfig
 from mvcgc.data.index.manifest import Manifest, Video, publish
 from mvcgc.data.index.prepare import DatasetConfig, DatasetKind
-from mvcgc.models import BackboneConfig, Encoder, build_backbone
+from mvcgc.models import Encoder, build_backbone
+from mvcgc.models.s3d import S3D
 from mvcgc.runs.folder import StageFolder
 from mvcgc.runs.journal import JournalWriter
 from mvcgc.stages.context import NoStageJournal, Result, StageContext
@@ -24,7 +25,7 @@ from mvcgc.video import encode, probe
 CLASSES = ("left", "right", "down")
 PARTS = ("train", "train", "test", "val")
 WIDTH, HEIGHT = 64, 48
-BACKBONE = BackboneConfig(width=0.0625)
+BACKBONE = S3D.Config(width=0.0625)
 PROBE = Linear.Config(epochs=6, batch_size=2, schedule=ScheduleKind.plateau, draws=2)
 TUNING = Finetune.Config(lr=0.02, epochs=2, batch_size=6, schedule=ScheduleKind.plateau, dropout=0.1)
 SPEC = EvaluateSpec(

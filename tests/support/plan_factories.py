@@ -8,7 +8,7 @@ from mvcgc.data.clips.sampling import AugmentConfig, ClipConfig, MotionConfig
 from mvcgc.data.index.manifest import Manifest, Video
 from mvcgc.data.index.prepare import DatasetConfig, DatasetKind
 from mvcgc.method.mvcgc import MVCGC
-from mvcgc.models.backbone import BackboneConfig
+from mvcgc.models.s3d import S3D
 from mvcgc.plan import DownstreamConfig, Experiment, Graph, Need, Resources, Row, Stage, build, dataset_needs
 from mvcgc.stages.activation import Activation
 from mvcgc.stages.efficiency.spec import Efficiency
@@ -44,7 +44,7 @@ def make_experiment(**changes: Any) -> Experiment:
         "motion": MotionConfig(cell=8, size=32),
         "augment": AugmentConfig(),
         "views": ["rgb", "mv"],
-        "backbone": BackboneConfig(width=0.125),
+        "backbone": S3D.Config(width=0.125),
         "method": MVCGC.Config(k=5, queue=16),
         "init": OptimConfig(epochs=30, batch_size=8),
         "cross": OptimConfig(epochs=20, batch_size=8),

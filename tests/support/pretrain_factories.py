@@ -1,10 +1,9 @@
 """Made-up batches for pre-training, and runs on them; imported in other processes, so without pytest."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import torch
 from torch import Tensor, nn
@@ -79,21 +78,25 @@ class Loader:
 class SmallBackbone(Backbone):
     """Two layers instead of sixty; the real ones take a second per step at this size."""
 
-    normalised = True
+    version = 1
 
-    def __init__(self, config: BackboneConfig, channels: int) -> None:
-        nn.Module.__init__(self)
-        norm = nn.BatchNorm3d if self.normalised else nn.Identity
-        first = nn.Conv3d(channels, 16, (1, 4, 4), stride=(2, 4, 4), bias=False)
+    @dataclass
+    class Config(BackboneConfig):
+        """norm: whether there is batch norm."""
+
+        norm: bool = True
+
+    def __init__(self, config: Config, in_channels: int) -> None:
+        super().__init__(config, in_channels)
+        norm = nn.BatchNorm3d if config.norm else nn.Identity
+        first = nn.Conv3d(in_channels, 16, (1, 4, 4), stride=(2, 4, 4), bias=False)
         second = nn.Conv3d(16, 32, (2, 4, 4), stride=(2, 4, 4), bias=False)
         self.layers = nn.Sequential(first, norm(16), nn.ReLU(), second, norm(32), nn.ReLU())
         self.dim = 32
 
-
-class PlainBackbone(SmallBackbone):
-    """Without batch norm."""
-
-    normalised = False
+    def forward(self, clip: Tensor) -> Tensor:
+        features: Tensor = self.layers(clip.contiguous(memory_format=torch.channels_last_3d))
+        return features
 
 
 class OneView(Loader):
@@ -111,10 +114,9 @@ def contrast(
     norm: bool = True,
 ) -> Contrast:
     torch.manual_seed(1)
-    backbone = SmallBackbone if norm else PlainBackbone
     channels = {view: {"rgb": 3, "mv": 2}[view] for view in views}
-    with mock.patch("mvcgc.method.momentum.build_backbone", backbone):
-        return Contrast(ContrastModel(channels, BackboneConfig(), method), method.part(method), optim.epochs)
+    model = ContrastModel(channels, SmallBackbone.Config(norm), method)
+    return Contrast(model, method.part(method), optim.epochs)
 
 
 def pretrain(

@@ -15,7 +15,7 @@ from mvcgc.dist import Device
 from mvcgc.method.base import MethodConfig
 from mvcgc.method.infonce import InfoNCE
 from mvcgc.method.mvcgc import MVCGC, Mining
-from mvcgc.models import Arch, BackboneConfig
+from mvcgc.models.resnet3d import R3D18
 from mvcgc.parts import target_of
 from mvcgc.runs.fingerprint import fingerprint, plain
 from mvcgc.runs.folder import StageFolder
@@ -55,7 +55,7 @@ def spec(views: list[str], method: MethodConfig, optim: OptimConfig = OPTIM) -> 
         clip=ClipConfig(frames=8, size=32),
         motion=MotionConfig(cell=8, size=32) if "mv" in views else None,
         augment=AugmentConfig(),
-        backbone=BackboneConfig(arch=Arch.r3d_18, width=0.0625),
+        backbone=R3D18.Config(width=0.0625),
         method=method,
         optim=optim,
         seed=0,

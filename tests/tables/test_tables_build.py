@@ -251,7 +251,7 @@ class TestMixtures:
         for name in ("Init.", "CMC", "MVCGC"):
             sweep.row(name, 0)
         for name in ("X", "Y"):
-            sweep.row(name, 0, changes={"backbone": {"arch": "r3d_18"}, "cross": {"lr": 1.0, "epochs": 10}})
+            sweep.row(name, 0, changes={"backbone": {"width": 0.5}, "cross": {"lr": 1.0, "epochs": 10}})
         table = table_of(sweep.root, sweep.record)
         assert line_of(table, "X").marks == line_of(table, "Y").marks == ("a",)
 

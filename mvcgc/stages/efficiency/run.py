@@ -29,7 +29,7 @@ from mvcgc.data.clips.modalities import VIEW_CHANNELS
 from mvcgc.data.clips.sampling import spread
 from mvcgc.data.index.manifest import Manifest, Video
 from mvcgc.files import write_atomic
-from mvcgc.models.backbone import build_backbone
+from mvcgc.models.backbone import backbone_params, build_backbone
 from mvcgc.models.classifier import Classifier
 from mvcgc.models.layers import lay_out
 from mvcgc.stages.context import Result, StageContext
@@ -98,12 +98,11 @@ def run(context: StageContext, spec: EfficiencySpec) -> Result:
 def _params(spec: EfficiencySpec) -> dict[str, str | int | float | bool | None]:
     """What names the run in a table of runs."""
     return {
+        **backbone_params(spec.backbone),
         "task": "efficiency",
         "dataset": spec.dataset.name,
         "views": "+".join(spec.views),
         "stored": spec.stored.value,
-        "arch": spec.backbone.arch.value,
-        "width": spec.backbone.width,
         "frames": spec.clip.frames,
         "size": spec.clip.size,
         "crops": spec.test.crops,

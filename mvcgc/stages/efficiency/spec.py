@@ -69,7 +69,7 @@ class EfficiencySpec:
     test: TestConfig
 
     def __post_init__(self) -> None:
-        check_clip(self.views, self.clip, self.motion)
+        check_clip(self.views, self.clip, self.motion, self.backbone)
         if self._moving not in _STORED:
             known = ", ".join(view for views in _STORED for view in views)
             raise UserError(f"views={self.views}: speed is measured with rgb and at most one of {known}")

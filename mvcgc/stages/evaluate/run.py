@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from mvcgc.metrics import recall_at, retrieval_ranks
+from mvcgc.models.backbone import backbone_params
 from mvcgc.parts import scalars
 from mvcgc.stages.context import Result, StageContext
 from mvcgc.stages.evaluate.classify import BOTH
@@ -42,11 +43,10 @@ def evaluate(context: StageContext, spec: EvaluateSpec, task: Callable[[Bench], 
 def _params(spec: EvaluateSpec) -> dict[str, str | int | float | bool | None]:
     """What names the run in a table of runs."""
     return {
+        **backbone_params(spec.backbone),
         "task": spec.task.part.label,
         "dataset": spec.dataset.name,
         "views": "+".join(spec.views),
-        "arch": spec.backbone.arch.value,
-        "width": spec.backbone.width,
         "frames": spec.clip.frames,
         "size": spec.clip.size,
         "mv_cell": spec.motion.cell if spec.motion else None,

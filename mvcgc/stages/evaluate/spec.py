@@ -59,7 +59,7 @@ class EvaluateSpec:
     seed: int
 
     def __post_init__(self) -> None:
-        check_clip(self.views, self.clip, self.motion)
+        check_clip(self.views, self.clip, self.motion, self.backbone)
 
     @property
     def optim(self) -> OptimConfig | None:

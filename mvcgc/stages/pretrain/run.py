@@ -17,6 +17,7 @@ from mvcgc.files import write_atomic
 from mvcgc.method.base import MethodConfig
 from mvcgc.method.momentum import ContrastModel
 from mvcgc.method.task import CHANCES, Contrast
+from mvcgc.models.backbone import backbone_params
 from mvcgc.parts import scalars
 from mvcgc.runs.folder import StageFolder
 from mvcgc.stages.context import Result, StageContext
@@ -137,11 +138,10 @@ def _params(spec: PretrainSpec) -> dict[str, str | int | float | bool | None]:
     """What names the run in a table of runs."""
     method, optim = spec.method, spec.optim
     params: dict[str, str | int | float | bool | None] = {
+        **backbone_params(spec.backbone),
         "dataset": spec.dataset.name,
         "method": method.part.label,
         "views": "+".join(spec.views),
-        "arch": spec.backbone.arch.value,
-        "width": spec.backbone.width,
         "queue": method.queue,
         "momentum": method.momentum,
         "tau": method.tau,

@@ -29,5 +29,5 @@ class PretrainSpec:
     seed: int
 
     def __post_init__(self) -> None:
-        check_clip(self.views, self.clip, self.motion)
+        check_clip(self.views, self.clip, self.motion, self.backbone)
         self.method.part.check(self.method, self.views, self.optim.epochs)
