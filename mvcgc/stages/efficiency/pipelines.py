@@ -7,11 +7,11 @@ from pathlib import Path
 
 from torch import Tensor
 
-from mvcgc.data.augment import augment
 from mvcgc.data.clips.dataset import Source, WindowDataset
 from mvcgc.data.clips.modalities import FLOWS, MV, MV_COVIAR, RGB
 from mvcgc.data.clips.sampling import MotionConfig
 from mvcgc.data.index.manifest import Manifest, Video
+from mvcgc.data.inputs import Inputs as NetworkInputs
 from mvcgc.data.loading.batch import Batch, collate
 from mvcgc.data.loading.loader import read
 from mvcgc.stages.efficiency.spec import EfficiencySpec, Stored
@@ -136,4 +136,4 @@ def _windows(spec: EfficiencySpec, manifest: Manifest, number: int, views: list[
 
 
 def _inputs(batch: Batch) -> Inputs:
-    return {view: clips[:, 0] for view, clips in augment(batch).items()}
+    return {view: clips[:, 0] for view, clips in NetworkInputs()(batch).items()}
