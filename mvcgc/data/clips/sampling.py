@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mvcgc.data.clips.padding import Pad
 from mvcgc.errors import UserError
 from mvcgc.video import Box
 
@@ -26,10 +27,14 @@ _CROP_TRIES = 10
 
 @dataclass
 class ClipConfig:
-    """A clip: ``frames`` consecutive frames, RGB of ``size`` x ``size`` pixels."""
+    """A clip: ``frames`` consecutive frames, RGB of ``size`` x ``size`` pixels.
+
+    ``pad`` is what fills a clip of a video with fewer frames, but enough for ``dataset.min_frames``.
+    """
 
     frames: int = 32
     size: int = 128
+    pad: Pad = Pad.left
 
     def __post_init__(self) -> None:
         if self.frames < 2:
@@ -91,9 +96,8 @@ def permutation(seed: int, epoch: int, count: int) -> list[int]:
 
 
 def starts_of(frames_total: int, frames: int) -> int:
-    """Return the number of places where a clip of ``frames`` fits into a video."""
-    assert frames_total >= frames, f"{frames_total} frames, a clip takes {frames}; prepare refuses such"
-    return frames_total - frames + 1
+    """Return the number of starts of a clip of ``frames`` in a video; a shorter one, padded, has one."""
+    return max(frames_total - frames, 0) + 1
 
 
 def random_crop(random: Iterator[float], width: int, height: int, least: float, most: float) -> Box:
@@ -125,14 +129,18 @@ def _centred(width: int, height: int, wide: int, tall: int) -> Box:
 
 
 def windows(frames_total: int, frames: int, most: int = 0) -> list[int]:
-    """Starts of a moving window of ``frames`` over the whole video, half a window apart, the last one flush
-    to the end.
+    """Return the starts of a moving window of ``frames`` over the whole video.
 
-    ``most`` keeps at most that many, evenly spread (1: the middle one); 0 keeps all.
+    They are half a window less one frame apart (CoCLR: 15 frames for windows of 32); the last one is flush to
+    the end, so that every frame is seen. A video no longer than a window has one.
+
+    Args:
+        frames_total: of the video.
+        frames: of a window.
+        most: keep at most that many, evenly spread (1: the middle one); 0 keeps all.
     """
-    assert frames_total >= frames, f"{frames_total} frames, a window takes {frames}; prepare refuses such"
-    last = frames_total - frames
-    starts = [*range(0, last, max(frames // 2, 1)), last]
+    last = starts_of(frames_total, frames) - 1
+    starts = [*range(0, last, max(frames // 2 - 1, 1)), last]
     return starts if most == 0 else spread(starts, most)
 
 

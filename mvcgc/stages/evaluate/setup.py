@@ -61,6 +61,13 @@ class Bench:
         assert self.spec.augment is not None, f"{self.spec.task.part.__name__} declares no random clips"
         return self.spec.augment.part(self.spec.augment)
 
+    def completeness(self) -> dict[str, float]:
+        """Count the videos of the test part: tested, of them shorter than a clip (padded), and refused."""
+        frames = self.spec.clip.frames
+        padded = sum(self.manifest.videos[number].info.frames < frames for number in self.test)
+        missing = sum(one.part == "test" for one in self.manifest.rejected)
+        return {"test_videos": len(self.test), "test_padded": padded, "test_missing": missing}
+
     def labels(self, ids: Sequence[int]) -> Tensor:
         """Classes of the videos, int64."""
         return torch.tensor([self.manifest.videos[number].label for number in ids])

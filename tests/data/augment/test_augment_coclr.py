@@ -93,11 +93,11 @@ def test_the_two_clips_of_a_pair_are_independent() -> None:
     assert all(430 <= count <= 570 for count in counts.values())
 
 
-@given(st.integers(32, 34), st.floats(0, 1), st.floats(0, 1))
+@given(st.integers(18, 34), st.floats(0, 1), st.floats(0, 1))
 def test_short_videos_have_a_start(frames: int, same: float, strong: float) -> None:
     part = CoCLR(CoCLR.Config(same_time_p=same, strong_p=strong))
     for pair in pairs(part, 5, frames):
-        assert all(0 <= draw.start <= frames - 32 for draw in pair)
+        assert all(0 <= draw.start <= max(frames - 32, 0) for draw in pair)
 
 
 def test_a_classifier_sees_jitter_alone() -> None:

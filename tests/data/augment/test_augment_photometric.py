@@ -81,8 +81,9 @@ def test_starts_are_uniform_over_every_place_a_clip_fits() -> None:
             assert all(150 <= count <= 250 for count in counts.values())
 
 
-def test_a_video_as_long_as_a_clip_has_one_start() -> None:
-    assert {draw.start for e in range(20) for draw in pair(epoch=e, frames=16, same_time_p=0.0)} == {0}
+@pytest.mark.parametrize("frames", [9, 15, 16])
+def test_a_video_no_longer_than_a_clip_has_one_start(frames: int) -> None:
+    assert {draw.start for e in range(20) for draw in pair(epoch=e, frames=frames, same_time_p=0.0)} == {0}
 
 
 def test_photometric_parameters_keep_to_their_ranges_and_probabilities() -> None:

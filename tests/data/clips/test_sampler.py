@@ -113,12 +113,11 @@ def test_a_test_shows_every_window_of_every_video_exactly_once(source: Source, w
 def test_windows_of_the_plan_cover_the_video(source: Source) -> None:
     frames = source.video(0).info.frames
     assert frames == 25
-    assert WindowDataset(source, crops=1, rows_per_item=2).plan(0) == [
-        (0, (0, 4)),
-        (0, (8, 12)),
-        (0, (16, 17)),
+    assert WindowDataset(source, crops=1, rows_per_item=4).plan(0) == [
+        (0, (0, 3, 6, 9)),
+        (0, (12, 15, 17)),
     ]
-    assert WindowDataset(source, crops=1, most_windows=1).plan(0) == [(0, (12,))]
+    assert WindowDataset(source, crops=1, most_windows=1).plan(0) == [(0, (9,))]
 
 
 def test_draws_of_the_plan_are_epochs(source: Source, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from mvcgc.data.clips.sampling import (
     permutation,
     random_crop,
     spread,
+    starts_of,
     ten_crops,
     windows,
 )
@@ -48,15 +49,21 @@ def test_windows_cover_every_frame(frames: int, more: int) -> None:
     assert starts[-1] == total - frames
     assert starts == sorted(set(starts))
     assert {t for s in starts for t in range(s, s + frames)} == set(range(total))
-    assert all(b - a <= frames // 2 for a, b in pairwise(starts))
+    assert all(b - a <= max(frames // 2 - 1, 1) for a, b in pairwise(starts))
 
 
 def test_fewer_windows_are_evenly_spread() -> None:
     every = windows(160, 32)
-    assert every == [0, 16, 32, 48, 64, 80, 96, 112, 128]
-    assert windows(160, 32, 1) == [64]
-    assert windows(160, 32, 3) == [16, 64, 112]
+    assert every == [0, 15, 30, 45, 60, 75, 90, 105, 120, 128]
+    assert windows(160, 32, 1) == [75]
+    assert windows(160, 32, 3) == [15, 75, 120]
     assert windows(160, 32, 99) == every
+
+
+@pytest.mark.parametrize("frames", [18, 31, 32])
+def test_a_video_no_longer_than_a_window_has_one(frames: int) -> None:
+    assert windows(frames, 32) == windows(frames, 32, 1) == [0]
+    assert starts_of(frames, 32) == 1
 
 
 def test_ten_crops_are_corners_and_centre_twice() -> None:
