@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mvcgc.data.augment import MEAN, MOTION_LIMIT, MOTION_UNIT, REFERENCE_SIZE, STD
+from mvcgc.data.augment.colour import REFERENCE_SIZE
 from mvcgc.data.clips.modalities import RGB, VIEW_CHANNELS
+from mvcgc.data.inputs import MEAN, MOTION_LIMIT, MOTION_UNIT, STD
 from mvcgc.errors import UserError
 from mvcgc.files import sha256_of
 from mvcgc.models.coclr import from_coclr
@@ -83,7 +84,7 @@ def import_coclr(checkpoint: Path, path: Path) -> EncoderCard:
 
 
 def input_of(view: str) -> RgbInput | MotionInput:
-    """How clips of ``view`` become what the networks are trained on: see `mvcgc.data.augment`."""
+    """How clips of ``view`` become what the networks are trained on: see `mvcgc.data.inputs`."""
     return RgbInput(MEAN, STD) if view == RGB else MotionInput(REFERENCE_SIZE, MOTION_LIMIT, MOTION_UNIT)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mvcgc.collect.config import TrackingConfig
-from mvcgc.data.clips.sampling import AugmentConfig, ClipConfig, MotionConfig
+from mvcgc.data.clips.sampling import ClipConfig, MotionConfig
 from mvcgc.data.index.prepare import DatasetConfig
 from mvcgc.plan import Column, Experiment, PlotSpec, TableSpec
 from mvcgc.stages.experiment import DownstreamKeys
@@ -71,7 +71,7 @@ class Config:
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
     clip: ClipConfig = field(default_factory=ClipConfig)
     motion: MotionConfig = field(default_factory=MotionConfig)
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    augment: Any = field(default_factory=dict)
     views: list[str] = field(default_factory=lambda: ["rgb", "mv"])
     backbone: Any = field(default_factory=dict)
     method: Any = field(default_factory=dict)

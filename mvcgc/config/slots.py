@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mvcgc.config.explain import rejected_value
 from mvcgc.config.schema import Config
+from mvcgc.data.augment.base import Augmentation
 from mvcgc.errors import UserError
 from mvcgc.method.base import Method
 from mvcgc.models.backbone import Backbone
@@ -21,8 +22,13 @@ from mvcgc.stages.experiment import DownstreamConfig, DownstreamKeys
 from mvcgc.stages.kind import StageKind
 from mvcgc.stages.spec import Runtime
 
-SLOTS: dict[str, type[Part]] = {"method": Method, "backbone": Backbone}
-"""By top-level key: what its class must derive from."""
+SLOTS: dict[str, type[Part]] = {
+    "method": Method,
+    "backbone": Backbone,
+    "augment": Augmentation,
+    "downstream.augment": Augmentation,
+}
+"""By dotted key: what its class must derive from."""
 
 TASKS = "downstream"
 """The key below which each key that is not one of `DownstreamKeys` is a task, a kind of stages."""
@@ -31,15 +37,18 @@ METRICS = "downstream.metrics"
 """The key below which each key is a metric of the user's own."""
 
 OPEN = (*SLOTS, TASKS, "resources")
-"""Top-level keys that take any key while Hydra composes; what they may have is checked afterwards."""
+"""Keys that take any key while Hydra composes; what they may have is checked afterwards."""
 
 
 def schema() -> DictConfig:
     """Return the root schema that Hydra composes into."""
     node = OmegaConf.structured(Config)
     assert isinstance(node, DictConfig)
+    for slot in SLOTS:
+        parent, name = _place(node, slot)
+        parent[name] = {}
     for key in OPEN:
-        OmegaConf.set_struct(node[key], False)
+        OmegaConf.set_struct(OmegaConf.select(node, key), False)
     return node
 
 
@@ -52,7 +61,9 @@ def settle(config: DictConfig) -> dict[str, type]:
     Raises:
         UserError: if a class cannot be had, or a file sets a key that its class does not have.
     """
-    classes: dict[str, type] = {slot: _settle(config, slot, slot, base) for slot, base in SLOTS.items()}
+    classes: dict[str, type] = {
+        slot: _settle(*_place(config, slot), slot, base) for slot, base in SLOTS.items()
+    }
     known = {field.name for field in fields(DownstreamKeys)}
     tasks = {str(key): StageKind for key in config[TASKS] if key not in known}
     for parent, parts in ((TASKS, tasks), (METRICS, dict.fromkeys(map(str, config[TASKS].metrics), Metric))):
@@ -60,7 +71,7 @@ def settle(config: DictConfig) -> dict[str, type]:
             node = OmegaConf.select(config, parent)
             classes[f"{parent}.{name}"] = _settle(node, name, f"{parent}.{name}", base)
     for key in OPEN:
-        OmegaConf.set_struct(config[key], True)
+        OmegaConf.set_struct(OmegaConf.select(config, key), True)
     return {**classes, **{f"resources.{kind}": Runtime for kind in config.resources}}
 
 
@@ -81,6 +92,12 @@ def _settle(parent: DictConfig, name: str, key: str, base: type[Part]) -> type[P
     kind = load(node[TARGET], base, key).Config
     parent[name] = _structured(key, node, kind)
     return kind
+
+
+def _place(config: DictConfig, slot: str) -> tuple[DictConfig, str]:
+    """Return the node that holds the slot, and the slot's name within it."""
+    parent, _, name = slot.rpartition(".")
+    return (OmegaConf.select(config, parent) if parent else config), name
 
 
 def _structured(slot: str, node: DictConfig, kind: type[PartConfig]) -> DictConfig:

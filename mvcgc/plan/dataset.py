@@ -47,7 +47,9 @@ class Needs:
         All its stages see the same videos: those that are fit for all its views.
         """
         vectors = needs_vectors(experiment.views)
-        return Need(config, experiment.clip.frames, vectors, self._identity(config))
+        clip = experiment.clip
+        least = clip.pad.least(clip.frames, config.min_frames)
+        return Need(config, least, vectors, self._identity(config))
 
 
 def dataset_needs(rows: Iterable[Row]) -> list[Need]:

@@ -19,6 +19,7 @@ from mvcgc import parts
 EXCLUDED: tuple[str, ...] = (
     "dataset.root",  # where the videos lie; what they are is in the manifest's digest
     "dataset.name",  # a label for folders and tables
+    "dataset.min_frames",  # which videos there are is in the digest
     "dataset.demo",  # how the demo videos were made; they too are in the digest
 )
 

@@ -16,12 +16,12 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from mvcgc.data.augment import augment
 from mvcgc.data.clips.dataset import Source, WindowDataset
 from mvcgc.data.clips.modalities import RGB
 from mvcgc.data.clips.sampling import ClipConfig, MotionConfig, spread
 from mvcgc.data.index.manifest import Manifest
 from mvcgc.data.index.prepare import DatasetConfig
+from mvcgc.data.inputs import Inputs
 from mvcgc.data.loading.loader import read
 from mvcgc.errors import UserError
 from mvcgc.files import write_atomic
@@ -200,7 +200,7 @@ def _look(
     dataset = WindowDataset(source, crops=1, most_windows=1)
     (key,) = dataset.plan(0)
     batch = read([dataset.item(key)])
-    clips = augment(batch.to(context.dist.device))
+    clips = Inputs()(batch.to(context.dist.device))
     maps, scores = {}, {}
     with torch.no_grad():
         for view, network in networks.items():

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from mvcgc.data.clips.sampling import AugmentConfig, ClipConfig, MotionConfig
+from mvcgc.data.augment.photometric import Photometric
+from mvcgc.data.clips.sampling import ClipConfig, MotionConfig
 from mvcgc.data.index.prepare import DatasetConfig
 from mvcgc.dist import Device
 from mvcgc.errors import UserError
@@ -27,7 +28,7 @@ SPEC = PretrainSpec(
     dataset=DatasetConfig(),
     clip=ClipConfig(),
     motion=MotionConfig(cell=16),
-    augment=AugmentConfig(),
+    augment=Photometric.Config(),
     backbone=R3D18.Config(),
     method=CoCLR.Config(cycles=3),
     optim=OptimConfig(schedule=ScheduleKind.cosine, epochs=6),

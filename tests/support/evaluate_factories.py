@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from mvcgc import dist
-from mvcgc.data.clips.sampling import AugmentConfig, ClipConfig, MotionConfig
+from mvcgc.data.augment.coclr import Probe
+from mvcgc.data.clips.sampling import ClipConfig, MotionConfig
 from mvcgc.data.index.manifest import Manifest, Video, publish
 from mvcgc.data.index.prepare import DatasetConfig, DatasetKind
 from mvcgc.models import Encoder, build_backbone
@@ -34,15 +35,15 @@ SPEC = EvaluateSpec(
     dataset=DatasetConfig(kind=DatasetKind.folder, name="tiny", root="/unused"),
     clip=ClipConfig(frames=8, size=32),
     motion=MotionConfig(cell=8, size=32),
-    augment=AugmentConfig(),
+    augment=None,
     backbone=BACKBONE,
     test=TestConfig(crops=10, windows=2),
     metrics={},
     amp=Amp.none,
     seed=3,
 )
-LINEAR = replace(SPEC, task=PROBE, test=TestConfig(crops=1))
-FINETUNE = replace(SPEC, task=TUNING, test=TestConfig(1, 1))
+LINEAR = replace(SPEC, task=PROBE, augment=Probe.Config(), test=TestConfig(crops=1))
+FINETUNE = replace(SPEC, task=TUNING, augment=Probe.Config(), test=TestConfig(1, 1))
 
 
 def make_dataset(folder: Path) -> Manifest:

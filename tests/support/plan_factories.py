@@ -4,7 +4,8 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from mvcgc.data.clips.sampling import AugmentConfig, ClipConfig, MotionConfig
+from mvcgc.data.augment.photometric import Photometric
+from mvcgc.data.clips.sampling import ClipConfig, MotionConfig
 from mvcgc.data.index.manifest import Manifest, Video
 from mvcgc.data.index.prepare import DatasetConfig, DatasetKind
 from mvcgc.method.mvcgc import MVCGC
@@ -42,7 +43,7 @@ def make_experiment(**changes: Any) -> Experiment:
         "dataset": DatasetConfig(kind=DatasetKind.folder, name="tiny", root="/videos"),
         "clip": ClipConfig(frames=8, size=32),
         "motion": MotionConfig(cell=8, size=32),
-        "augment": AugmentConfig(),
+        "augment": Photometric.Config(),
         "views": ["rgb", "mv"],
         "backbone": S3D.Config(width=0.125),
         "method": MVCGC.Config(k=5, queue=16),

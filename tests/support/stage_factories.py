@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from mvcgc.data.clips.sampling import AugmentConfig, ClipConfig, MotionConfig
+from mvcgc.data.augment.photometric import Photometric
+from mvcgc.data.clips.sampling import ClipConfig, MotionConfig
 from mvcgc.data.index.manifest import Manifest, Video, publish
 from mvcgc.data.index.prepare import DatasetConfig, DatasetKind
 from mvcgc.dist import Device
@@ -54,7 +55,7 @@ def spec(views: list[str], method: MethodConfig, optim: OptimConfig = OPTIM) -> 
         dataset=DatasetConfig(kind=DatasetKind.folder, name="small", root="/nowhere"),
         clip=ClipConfig(frames=8, size=32),
         motion=MotionConfig(cell=8, size=32) if "mv" in views else None,
-        augment=AugmentConfig(),
+        augment=Photometric.Config(),
         backbone=R3D18.Config(width=0.0625),
         method=method,
         optim=optim,

@@ -36,6 +36,8 @@ class DatasetConfig:
         name: label for folders and tables; letters, digits, ``_``, ``-`` and ``.``.
         root: folder of the dataset; the demo is made there.
         split: which of the official splits of ucf101 and hmdb51, 1 to 3.
+        min_frames: fewest frames of a usable video; 0 for those of a clip. Shorter videos than a clip are
+            padded (`mvcgc.data.clips.padding`).
         mestimate: block-match motion vectors where the codec exports none (HEVC, VP9, AV1).
         demo: how to make the demo's videos; used by kind demo alone.
     """
@@ -44,12 +46,17 @@ class DatasetConfig:
     name: str = "demo"
     root: str = ""
     split: int = 1
+    min_frames: int = 0
     mestimate: bool = False
     demo: DemoConfig = field(default_factory=DemoConfig)
 
     def __post_init__(self) -> None:
         if self.split not in (1, 2, 3):
             raise UserError(f"dataset.split={self.split}: the official splits are 1, 2 and 3")
+        if self.min_frames < 0 or self.min_frames == 1:
+            raise UserError(
+                f"dataset.min_frames={self.min_frames}: give 2 frames or more, or 0 for those of a clip"
+            )
         if not re.fullmatch(r"[A-Za-z0-9_.-]+", self.name):
             raise UserError(f"dataset.name={self.name!r}: use letters, digits, _, - and . alone")
 
@@ -152,7 +159,7 @@ def verdict(fact: Fact, min_frames: int, needs_vectors: bool) -> tuple[str, str]
     if info.damage:
         return Reason.TRUNCATED.value, info.damage
     if info.frames < min_frames:
-        return Reason.TOO_SHORT.value, f"{info.frames} frames, a clip takes {min_frames}"
+        return Reason.TOO_SHORT.value, f"{info.frames} frames, at least {min_frames} are needed"
     if needs_vectors and not info.vectors:
         return (
             Reason.NO_VECTORS.value,

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from mvcgc.data.augment import augment
 from mvcgc.data.clips.sampler import check_batch
+from mvcgc.data.inputs import Inputs
 from mvcgc.data.loading.batch import Batch
 from mvcgc.data.loading.loader import eval_loader, train_loader
 from mvcgc.metrics import topk_accuracy
@@ -126,7 +126,8 @@ def _probe_training(bench: Bench, optim: OptimConfig, features: Tensor, held: Te
 def _classifier_training(bench: Bench, optim: Finetune.Config, view: str, loader: Loader) -> _Training:
     rng.reseed(bench.spec.seed)
     network = Classifier(bench.backbone(view), len(bench.manifest.classes), optim.dropout)
-    task = Classify(network, partial(_augmented, view), optim.backbone_lr)
+    inputs = partial(_augmented, Inputs(bench.augmentation), view)
+    task = Classify(network, inputs, optim.backbone_lr)
     validate = None
     if optim.schedule is ScheduleKind.plateau and bench.val:
         place = bench.context.dist
@@ -148,7 +149,7 @@ def _random_clips(bench: Bench, view: str, optim: OptimConfig) -> Epochs:
     place = bench.context.dist
     loader = train_loader(
         bench.source(bench.train, [view]),
-        bench.spec.augment,
+        bench.augmentation,
         clips=1,
         batch_size=optim.batch_size,
         seed=bench.spec.seed,
@@ -162,9 +163,9 @@ def _random_clips(bench: Bench, view: str, optim: OptimConfig) -> Epochs:
     return Epochs(loader)
 
 
-def _augmented(view: str, batch: Batch) -> Tensor:
+def _augmented(inputs: Inputs, view: str, batch: Batch) -> Tensor:
     with torch.no_grad(), torch.autocast(batch.label.device.type, enabled=False):
-        return augment(batch)[view][:, 0]
+        return inputs(batch)[view][:, 0]
 
 
 def _over(backbone: Backbone, probe: nn.Module) -> Network:

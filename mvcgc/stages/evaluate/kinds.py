@@ -27,10 +27,12 @@ class Evaluation(StageKind):
 
     Attributes:
         classifies: whether it reports the experiment's metrics of classification.
+        random_clips: whether it shows random clips, which ``downstream.augment`` draws.
     """
 
     Spec = EvaluateSpec
     classifies: ClassVar[bool] = False
+    random_clips: ClassVar[bool] = True
 
     def parts(
         self, experiment: "Experiment", views: tuple[str, ...], dataset: DatasetConfig
@@ -38,7 +40,7 @@ class Evaluation(StageKind):
         """Return what the stage is told."""
         return {
             **super().parts(experiment, views, dataset),
-            "augment": experiment.augment,
+            "augment": experiment.downstream.augment if self.random_clips else None,
             "test": experiment.downstream.test,
             "hold_out": experiment.downstream.hold_out if self.classifies else True,
             "amp": experiment.downstream.amp,
@@ -144,6 +146,7 @@ class Retrieve(Evaluation):
     """Retrieval: search the training videos for those nearest to each test video; nothing is trained."""
 
     version = 7
+    random_clips = False
     headlines = (Headline("r1", "R@1"),)
 
     @dataclass

@@ -1,7 +1,7 @@
 """Downstream evaluation: how good the parents' encoders are, and their two views together."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -32,12 +32,15 @@ def evaluate(context: StageContext, spec: EvaluateSpec, task: Callable[[Bench], 
     percent.
 
     Metrics end in the view that they are of, or in ``both`` for the two together. Those that start with
-    ``val_`` are of the validation part, for choosing settings by. Raises UserError for a dataset without
-    classes, training or test videos.
+    ``val_`` are of the validation part, for choosing settings by. ``test_videos`` says how many were tested,
+    ``test_padded`` how many of them are shorter than a clip, ``test_missing`` how many were refused. Raises
+    UserError for a dataset without classes, training or test videos.
     """
     bench = Bench(context, spec, context.manifest())
-    context.journal.params(_params(spec))
-    return task(bench)
+    completeness = bench.completeness()
+    context.journal.params({**_params(spec), **completeness})
+    result = task(bench)
+    return replace(result, metrics={**result.metrics, **completeness})
 
 
 def _params(spec: EvaluateSpec) -> dict[str, str | int | float | bool | None]:

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from mvcgc.data.clips.sampling import AugmentConfig, ClipConfig, MotionConfig
+from mvcgc.data.augment.base import AugmentationConfig
+from mvcgc.data.clips.sampling import ClipConfig, MotionConfig
 from mvcgc.data.index.prepare import DatasetConfig
 from mvcgc.errors import UserError
 from mvcgc.models.backbone import BackboneConfig
@@ -41,6 +42,7 @@ class EvaluateSpec:
         task: the settings of the task, by which it is known.
         motion: None where no view is a motion view.
         hold_out: whether classifiers learn without the validation part.
+        augment: how random clips vary; None where the task shows none.
         amp: precision of networks that do not learn.
         metrics: by name, those reported beside the built-in ones.
     """
@@ -50,7 +52,7 @@ class EvaluateSpec:
     dataset: DatasetConfig
     clip: ClipConfig
     motion: MotionConfig | None
-    augment: AugmentConfig
+    augment: AugmentationConfig | None
     backbone: BackboneConfig
     test: TestConfig
     hold_out: bool

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import torch
 
+from mvcgc.data.augment.base import Augmentation
 from mvcgc.data.clips.dataset import Source
 from mvcgc.data.clips.modalities import VIEW_CHANNELS
 from mvcgc.data.clips.sampling import MotionConfig
 from mvcgc.data.index.manifest import Manifest
+from mvcgc.data.inputs import Inputs
 from mvcgc.data.loading.loader import train_loader
 from mvcgc.errors import UserError
 from mvcgc.files import write_atomic
@@ -41,7 +43,7 @@ def run(context: StageContext, spec: PretrainSpec) -> Result:
         raise UserError(f"method={method.label} needs labels and the videos of {manifest.name} have none")
     rng.reseed(spec.seed)
     model = build_model(spec, context.parents)
-    task = Contrast(model, method, spec.optim.epochs)
+    task = Contrast(model, method, spec.optim.epochs, Inputs(augmentation_of(spec)))
     loader = _loader(context, spec, manifest, training=True)
     steps = total_steps(loader, spec.optim)
     _warn_if_never_full(spec, steps)
@@ -71,6 +73,11 @@ def build_model(spec: PretrainSpec, parents: dict[str, StageFolder]) -> Contrast
     return model
 
 
+def augmentation_of(spec: PretrainSpec) -> Augmentation:
+    """The augmentation that the stage is told."""
+    return spec.augment.part(spec.augment)
+
+
 def _loader(context: StageContext, spec: PretrainSpec, manifest: Manifest, training: bool) -> Epochs:
     """Pairs of clips of the training split, or of the validation part in batches no larger than it is."""
     world = context.dist.world
@@ -86,7 +93,7 @@ def _loader(context: StageContext, spec: PretrainSpec, manifest: Manifest, train
     micro = spec.optim.micro_batch(world) * world
     loader = train_loader(
         source,
-        spec.augment,
+        augmentation_of(spec),
         clips=CLIPS,
         batch_size=spec.optim.batch_size if training else min(micro, len(ids) // world * world),
         seed=spec.seed,

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from mvcgc.data.clips.sampling import AugmentConfig, ClipConfig, MotionConfig
+from mvcgc.data.augment.base import AugmentationConfig
+from mvcgc.data.clips.sampling import ClipConfig, MotionConfig
 from mvcgc.data.index.prepare import DatasetConfig
 from mvcgc.method.base import MethodConfig
 from mvcgc.models.backbone import BackboneConfig
@@ -22,7 +23,7 @@ class PretrainSpec:
     dataset: DatasetConfig
     clip: ClipConfig
     motion: MotionConfig | None
-    augment: AugmentConfig
+    augment: AugmentationConfig
     backbone: BackboneConfig
     method: MethodConfig
     optim: OptimConfig

@@ -66,7 +66,7 @@ def test_refused_files_are_reported_with_their_reason(mixed: Path, tmp_path: Pat
         assert f"refused, {reason.replace('_', ' ')}: 1" in text
         assert path in text
     assert "a/short.avi" in text
-    assert "5 frames, a clip takes 8" in text
+    assert "5 frames, at least 8 are needed" in text
     assert "vp9 exports no motion vectors; set dataset.mestimate=true" in text
     assert manifest_file(tmp_path, manifest).with_suffix(".txt").read_text() == text
 
