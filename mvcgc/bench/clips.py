@@ -9,8 +9,8 @@ import torch
 from mvcgc.data.clips.dataset import Source
 from mvcgc.data.clips.modalities import RGB, VIEW_CHANNELS
 from mvcgc.data.clips.sampling import AugmentConfig, ClipConfig, MotionConfig, draw_pair
-from mvcgc.data.demo import DemoConfig
-from mvcgc.data.index.prepare import DatasetConfig, prepare
+from mvcgc.data.demo import Demo, DemoConfig
+from mvcgc.data.index.prepare import prepare
 from mvcgc.data.loading.batch import Batch
 
 PICTURE = (320, 240)
@@ -80,11 +80,13 @@ def made_up(shape: Shape, views: tuple[str, ...], seed: int, device: torch.devic
 def demo(folder: Path, shape: Shape, videos: int, views: tuple[str, ...]) -> Source:
     """So many training videos of the demo, made in ``folder`` or found there."""
     classes = DemoConfig().classes
-    config = DatasetConfig(
+    config = Demo.Config(
         root=str(folder / "videos"),
-        demo=DemoConfig(
-            train=max(videos, classes), val=classes, test=classes, size=SIDE, frames=2 * shape.frames
-        ),
+        train=max(videos, classes),
+        val=classes,
+        test=classes,
+        size=SIDE,
+        frames=2 * shape.frames,
     )
     manifest = prepare(config, folder, min_frames=shape.frames, needs_vectors=True, workers=1)
     return Source(manifest, manifest.ids("train"), views, shape.clip, shape.motion)

@@ -120,6 +120,18 @@ def rejected_value(key: str, value: str, error: BaseException, slots: Slots = NO
     return f"{key}={value}: {_reason(kind, error)}"
 
 
+def whole_slot(override: str, key: str, slots: Slots) -> str:
+    """For a part, or a dict of parts, that is set as a whole: its class comes from a file of its group."""
+    inner = [
+        f"{slot}.{name}"
+        for slot, kind in slots.items()
+        if f"{slot}.".startswith(f"{key}.")
+        for name in keys_of(kind)
+    ]
+    remedy = f"set one of {', '.join(inner)}" if inner else "choose one with downstream=... that names them"
+    return f"{override}: {key} is a group of keys; {remedy}"
+
+
 def nearest_key(key: str, slots: Slots = NO_SLOTS) -> str | None:
     """The valid key that a mistyped one most likely stands for."""
     own = [f"{slot}.{name}" for slot, kind in slots.items() for name in keys_of(kind)]
@@ -157,9 +169,9 @@ def keys_of(config: Any, prefix: str = "") -> Iterator[str]:
 
 def type_of(key: str, slots: Slots = NO_SLOTS) -> Any:
     """The declared type of a dotted key; None if there is no such key. ``X | None`` counts as X."""
-    slot, _, rest = key.partition(".")
+    slot = next((slot for slot in slots if key == slot or key.startswith(f"{slot}.")), "")
     kind: Any = slots.get(slot, Config)
-    for name in (rest if slot in slots else key).split("."):
+    for name in filter(None, key.removeprefix(slot).split(".")):
         hints = typing.get_type_hints(kind) if dataclasses.is_dataclass(kind) else {}
         if name not in hints:
             return None

@@ -9,7 +9,6 @@ from typing import Any
 
 from mvcgc.collect.config import TrackingConfig
 from mvcgc.data.clips.sampling import AugmentConfig, ClipConfig, MotionConfig
-from mvcgc.data.index.prepare import DatasetConfig
 from mvcgc.models.backbone import BackboneConfig
 from mvcgc.plan import Column, DownstreamConfig, Experiment, PlotSpec, Resources, TableSpec
 from mvcgc.train.optim import OptimConfig
@@ -67,7 +66,7 @@ class Config:
     (`mvcgc.config.slots`): its class decides which keys it has.
     """
 
-    dataset: DatasetConfig = field(default_factory=DatasetConfig)
+    dataset: Any = field(default_factory=dict)
     clip: ClipConfig = field(default_factory=ClipConfig)
     motion: MotionConfig = field(default_factory=MotionConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)

@@ -1,10 +1,11 @@
 """What there is to compare: experiments, and the rows that name them."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from mvcgc.data.clips.modalities import check_views
 from mvcgc.data.clips.sampling import AugmentConfig, ClipConfig, MotionConfig
-from mvcgc.data.index.prepare import DatasetConfig
+from mvcgc.data.index.layouts.base import DatasetConfig
 from mvcgc.errors import UserError
 from mvcgc.method.base import MethodConfig
 from mvcgc.models.backbone import BackboneConfig
@@ -30,7 +31,8 @@ class DownstreamConfig:
     Attributes:
         tasks: linear probe, full fine-tuning, retrieval; what speed and storage the test takes;
             where in a video the linear probe sees its class.
-        datasets: by a key of the user's choice; none means the dataset of the pre-training.
+        datasets: settings of datasets (`DatasetConfig`) by a key of the user's choice; none means the
+            dataset of the pre-training.
         views: which views' encoders are judged; none means all.
         linear: the optimiser of the linear probe; the paper's by default.
         finetune: the optimiser of full fine-tuning; the paper's by default.
@@ -43,7 +45,7 @@ class DownstreamConfig:
     """
 
     tasks: list[Downstream] = field(default_factory=lambda: [Downstream.linear, Downstream.retrieve])
-    datasets: dict[str, DatasetConfig] = field(default_factory=dict)
+    datasets: dict[str, Any] = field(default_factory=dict)
     views: list[str] = field(default_factory=list)
     linear: OptimConfig = field(default_factory=_linear)
     finetune: OptimConfig = field(default_factory=_finetune)

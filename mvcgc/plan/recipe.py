@@ -10,7 +10,7 @@ from enum import Enum
 from functools import cache
 from typing import Any
 
-from mvcgc.data.index.prepare import DatasetConfig
+from mvcgc.data.index.layouts.base import DatasetConfig
 from mvcgc.method.base import MethodConfig
 from mvcgc.method.infonce import InfoNCE
 from mvcgc.plan.experiment import Experiment
@@ -18,6 +18,7 @@ from mvcgc.stages.activation.spec import ActivationSpec
 from mvcgc.stages.efficiency.spec import EfficiencySpec
 from mvcgc.stages.evaluate.spec import Downstream, EvaluateSpec
 from mvcgc.stages.pretrain.spec import PretrainSpec
+from mvcgc.stages.spec import StageDataset
 from mvcgc.train.optim import OptimConfig
 
 
@@ -116,9 +117,10 @@ class Recipe:
 
         Where two experiments hold the same objects, so do these parts.
         """
+        dataset = self.dataset_of(experiment)
         parts = {
             "views": _listed(self.views),
-            "dataset": self.dataset_of(experiment),
+            "dataset": _stage_dataset(dataset.name, dataset.mestimate),
             "clip": experiment.clip,
             "motion": None if self.views == ("rgb",) else experiment.motion,
             "backbone": experiment.backbone,
@@ -220,6 +222,11 @@ def _recipes(
 @cache
 def _listed(views: tuple[str, ...]) -> list[str]:
     return list(views)
+
+
+@cache
+def _stage_dataset(name: str, mestimate: bool) -> StageDataset:
+    return StageDataset(name, mestimate)
 
 
 @cache

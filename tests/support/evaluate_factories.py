@@ -10,14 +10,13 @@ import torch
 from mvcgc import dist
 from mvcgc.data.clips.sampling import AugmentConfig, ClipConfig, MotionConfig
 from mvcgc.data.index.manifest import Manifest, Video, publish
-from mvcgc.data.index.prepare import DatasetConfig, DatasetKind
 from mvcgc.models import BackboneConfig, Encoder, build_backbone
 from mvcgc.runs.folder import StageFolder
 from mvcgc.runs.journal import JournalWriter
 from mvcgc.stages.context import NoStageJournal, Result, StageContext
 from mvcgc.stages.evaluate import run as evaluate
 from mvcgc.stages.evaluate.spec import Downstream, EvaluateSpec, TestConfig
-from mvcgc.stages.spec import Runtime, StageConfig
+from mvcgc.stages.spec import Runtime, StageConfig, StageDataset
 from mvcgc.train import OptimConfig, OptimKind, ScheduleKind, StopFlag
 from mvcgc.video import encode, probe
 
@@ -31,7 +30,7 @@ OPTIM = OptimConfig(
 SPEC = EvaluateSpec(
     task=Downstream.retrieve,
     views=["rgb", "mv"],
-    dataset=DatasetConfig(kind=DatasetKind.folder, name="tiny", root="/unused"),
+    dataset=StageDataset("tiny"),
     clip=ClipConfig(frames=8, size=32),
     motion=MotionConfig(cell=8, size=32),
     augment=AugmentConfig(),

@@ -3,10 +3,9 @@
 from dataclasses import dataclass, field
 
 from mvcgc.data.clips.sampling import ClipConfig, MotionConfig
-from mvcgc.data.index.prepare import DatasetConfig
 from mvcgc.errors import UserError
 from mvcgc.models.backbone import BackboneConfig
-from mvcgc.stages.spec import check_clip
+from mvcgc.stages.spec import StageDataset, check_clip
 
 
 @dataclass
@@ -32,7 +31,7 @@ class ActivationSpec:
     """
 
     views: list[str]
-    dataset: DatasetConfig
+    dataset: StageDataset
     clip: ClipConfig
     motion: MotionConfig | None
     backbone: BackboneConfig

@@ -5,11 +5,10 @@ from enum import Enum
 
 from mvcgc.data.clips.modalities import MV, MV_COVIAR, RGB
 from mvcgc.data.clips.sampling import ClipConfig, MotionConfig
-from mvcgc.data.index.prepare import DatasetConfig
 from mvcgc.errors import UserError
 from mvcgc.models.backbone import BackboneConfig
 from mvcgc.stages.evaluate.spec import TestConfig
-from mvcgc.stages.spec import check_clip
+from mvcgc.stages.spec import StageDataset, check_clip
 
 
 class Stored(Enum):
@@ -51,7 +50,7 @@ class EfficiencySpec:
     """
 
     views: list[str]
-    dataset: DatasetConfig
+    dataset: StageDataset
     clip: ClipConfig
     motion: MotionConfig | None
     backbone: BackboneConfig

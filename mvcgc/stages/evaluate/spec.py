@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 from mvcgc.data.clips.sampling import AugmentConfig, ClipConfig, MotionConfig
-from mvcgc.data.index.prepare import DatasetConfig
 from mvcgc.errors import UserError
 from mvcgc.models.backbone import BackboneConfig
-from mvcgc.stages.spec import check_clip
+from mvcgc.stages.spec import StageDataset, check_clip
 from mvcgc.train.optim import OptimConfig
 
 
@@ -56,7 +55,7 @@ class EvaluateSpec:
 
     task: Downstream
     views: list[str]
-    dataset: DatasetConfig
+    dataset: StageDataset
     clip: ClipConfig
     motion: MotionConfig | None
     augment: AugmentConfig

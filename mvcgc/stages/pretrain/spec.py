@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 
 from mvcgc.data.clips.sampling import AugmentConfig, ClipConfig, MotionConfig
-from mvcgc.data.index.prepare import DatasetConfig
 from mvcgc.method.base import MethodConfig
 from mvcgc.models.backbone import BackboneConfig
-from mvcgc.stages.spec import check_clip
+from mvcgc.stages.spec import StageDataset, check_clip
 from mvcgc.train.optim import OptimConfig
 
 
@@ -19,7 +18,7 @@ class PretrainSpec:
     """
 
     views: list[str]
-    dataset: DatasetConfig
+    dataset: StageDataset
     clip: ClipConfig
     motion: MotionConfig | None
     augment: AugmentConfig
