@@ -193,7 +193,8 @@ def test_data_scan_reports_each_refused_file(mvcgc: Command, clips_dir: Path) ->
 
 def test_make_demo_makes_only_the_demo(mvcgc: Command) -> None:
     assert_mistake(
-        mvcgc("data", "make-demo", "dataset=folder"), "dataset.kind=folder: only the demo's videos"
+        mvcgc("data", "make-demo", "dataset=folder", "dataset.root=x"),
+        "dataset=folder: only the demo's videos",
     )
 
 

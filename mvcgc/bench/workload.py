@@ -11,8 +11,8 @@ from mvcgc.data.augment.photometric import Photometric
 from mvcgc.data.clips.dataset import Source
 from mvcgc.data.clips.modalities import RGB, VIEW_CHANNELS
 from mvcgc.data.clips.sampling import ClipConfig, MotionConfig, uniforms
-from mvcgc.data.demo import DemoConfig
-from mvcgc.data.index.prepare import DatasetConfig, prepare
+from mvcgc.data.demo import Demo, DemoConfig
+from mvcgc.data.index.prepare import prepare
 from mvcgc.data.loading.batch import Batch
 
 FRAME_SIZE = (320, 240)
@@ -75,11 +75,13 @@ def synthetic_batch(shape: Shape, views: tuple[str, ...], seed: int, device: tor
 def demo_source(folder: Path, shape: Shape, videos: int, views: tuple[str, ...]) -> Source:
     """So many training videos of the demo, made in ``folder`` or found there."""
     classes = DemoConfig().classes
-    config = DatasetConfig(
+    config = Demo.Config(
         root=str(folder / "videos"),
-        demo=DemoConfig(
-            train=max(videos, classes), val=classes, test=classes, size=RESOLUTION, frames=2 * shape.frames
-        ),
+        train=max(videos, classes),
+        val=classes,
+        test=classes,
+        size=RESOLUTION,
+        frames=2 * shape.frames,
     )
     manifest = prepare(config, folder, min_frames=shape.frames, needs_vectors=True, workers=1)
     return Source(manifest, manifest.ids("train"), views, shape.clip, shape.motion)

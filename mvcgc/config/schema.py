@@ -9,7 +9,6 @@ from typing import Any
 
 from mvcgc.collect.config import TrackingConfig
 from mvcgc.data.clips.sampling import ClipConfig, MotionConfig
-from mvcgc.data.index.prepare import DatasetConfig
 from mvcgc.plan import Column, Experiment, PlotSpec, TableSpec
 from mvcgc.stages.experiment import DownstreamKeys
 from mvcgc.stages.spec import Runtime
@@ -68,7 +67,7 @@ class Config:
     (`mvcgc.config.slots`): its class decides which keys it has.
     """
 
-    dataset: DatasetConfig = field(default_factory=DatasetConfig)
+    dataset: Any = field(default_factory=dict)
     clip: ClipConfig = field(default_factory=ClipConfig)
     motion: MotionConfig = field(default_factory=MotionConfig)
     augment: Any = field(default_factory=dict)

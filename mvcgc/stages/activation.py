@@ -20,7 +20,6 @@ from mvcgc.data.clips.dataset import Source, WindowDataset
 from mvcgc.data.clips.modalities import RGB
 from mvcgc.data.clips.sampling import ClipConfig, MotionConfig, spread
 from mvcgc.data.index.manifest import Manifest
-from mvcgc.data.index.prepare import DatasetConfig
 from mvcgc.data.inputs import Inputs
 from mvcgc.data.loading.loader import read
 from mvcgc.errors import UserError
@@ -32,7 +31,7 @@ from mvcgc.stages.context import Result, StageContext
 from mvcgc.stages.evaluate.classify import probe_file
 from mvcgc.stages.evaluate.setup import load_backbone
 from mvcgc.stages.kind import KindConfig, StageKind
-from mvcgc.stages.spec import check_clip
+from mvcgc.stages.spec import StageDataset, check_clip
 from mvcgc.video import Matrix, to_rgb
 
 EPSILON = 1e-12
@@ -68,7 +67,7 @@ class ActivationSpec:
 
     task: ActivationConfig
     views: list[str]
-    dataset: DatasetConfig
+    dataset: StageDataset
     clip: ClipConfig
     motion: MotionConfig | None
     backbone: BackboneConfig

@@ -9,7 +9,7 @@ from mvcgc.data.augment.base import AugmentationConfig
 from mvcgc.data.augment.coclr import Probe
 from mvcgc.data.clips.modalities import check_views
 from mvcgc.data.clips.sampling import ClipConfig, MotionConfig
-from mvcgc.data.index.prepare import DatasetConfig
+from mvcgc.data.index.layouts.base import DatasetConfig
 from mvcgc.errors import UserError
 from mvcgc.method.base import MethodConfig
 from mvcgc.models.backbone import BackboneConfig
@@ -26,7 +26,8 @@ class DownstreamKeys:
 
     Attributes:
         tasks: what is done with the encoders, each a key below ``downstream`` with its settings.
-        datasets: by a key of the user's choice; none means the dataset of the pre-training.
+        datasets: settings of datasets (`DatasetConfig`) by a key of the user's choice; none means the
+            dataset of the pre-training.
         views: which views' encoders are judged; none means all.
         augment: how the clips that classifiers learn from vary (`AugmentationConfig`).
         test: crops and windows.
@@ -38,7 +39,7 @@ class DownstreamKeys:
     """
 
     tasks: list[str] = field(default_factory=lambda: ["linear", "retrieve"])
-    datasets: dict[str, DatasetConfig] = field(default_factory=dict)
+    datasets: dict[str, Any] = field(default_factory=dict)
     views: list[str] = field(default_factory=list)
     augment: Any = field(default_factory=Probe.Config)
     test: TestConfig = field(default_factory=TestConfig)

@@ -47,6 +47,23 @@ def check_clip(
 
 
 @dataclass
+class StageDataset:
+    """What a stage is told of its dataset beside the digest of the manifest.
+
+    Every other setting of a dataset only decides what the manifest lists, so the digest stands for it: a
+    stage neither knows nor imports the layout, and an edited layout gives other stages only if it lists
+    other videos, labels, groups or splits.
+
+    Attributes:
+        name: label for metrics and exported weights; no part of the fingerprint.
+        mestimate: block-match motion vectors where the codec exports none.
+    """
+
+    name: str
+    mestimate: bool = False
+
+
+@dataclass
 class Runtime:
     """How a stage runs; no part of its fingerprint.
 

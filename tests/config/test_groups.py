@@ -9,7 +9,8 @@ from mvcgc.config import Composer, Config
 from mvcgc.data.augment.coclr import CoCLR as CoCLRAugmentation
 from mvcgc.data.augment.coclr import Probe
 from mvcgc.data.augment.photometric import Photometric
-from mvcgc.data.index.prepare import DatasetKind
+from mvcgc.data.index.layouts.kinetics import K400
+from mvcgc.data.index.layouts.official import UCF101
 from mvcgc.method.base import Method
 from mvcgc.method.cmc import CMC
 from mvcgc.method.coclr import CoCLR
@@ -95,14 +96,14 @@ def assert_paper(config: Config, *, queue: int, init: int, cross: int) -> None:
 def test_scale_ucf101_is_the_paper(composed: Composer) -> None:
     config = composed.compose(["scale=ucf101"])
     assert_paper(config, queue=2048, init=300, cross=200)
-    assert config.dataset.kind is DatasetKind.ucf101
+    assert config.dataset.part is UCF101
     assert config.sweep.motion_sizes == [128, 64, 32]
 
 
 def test_scale_k400_is_the_paper(composed: Composer) -> None:
     config = composed.compose(["scale=k400"])
     assert_paper(config, queue=16384, init=200, cross=50)
-    assert config.dataset.kind is DatasetKind.k400
+    assert config.dataset.part is K400
 
 
 def test_the_demo_changes_both_clips_and_keeps_what_classifiers_see_weak(composed: Composer) -> None:
@@ -122,7 +123,7 @@ def test_a_scales_augmentation_can_be_replaced(composed: Composer) -> None:
 
 def test_dataset_and_scale_choose_each_other_unless_both_are_given(composed: Composer) -> None:
     both = composed.compose(["dataset=ucf101", "scale=demo"])
-    assert both.dataset.kind is DatasetKind.ucf101
+    assert both.dataset.part is UCF101
     assert both.clip == composed.compose([]).clip
     assert composed.compose(["dataset=hmdb51", "scale=ucf101"]).cross.epochs == 200
 

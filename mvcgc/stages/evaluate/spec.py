@@ -4,12 +4,11 @@ from dataclasses import dataclass
 
 from mvcgc.data.augment.base import AugmentationConfig
 from mvcgc.data.clips.sampling import ClipConfig, MotionConfig
-from mvcgc.data.index.prepare import DatasetConfig
 from mvcgc.errors import UserError
 from mvcgc.models.backbone import BackboneConfig
 from mvcgc.stages.evaluate.metric import MetricConfig
 from mvcgc.stages.kind import KindConfig
-from mvcgc.stages.spec import check_clip
+from mvcgc.stages.spec import StageDataset, check_clip
 from mvcgc.train.optim import Amp, OptimConfig
 
 
@@ -49,7 +48,7 @@ class EvaluateSpec:
 
     task: KindConfig
     views: list[str]
-    dataset: DatasetConfig
+    dataset: StageDataset
     clip: ClipConfig
     motion: MotionConfig | None
     augment: AugmentationConfig | None

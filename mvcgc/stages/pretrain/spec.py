@@ -4,10 +4,9 @@ from dataclasses import dataclass
 
 from mvcgc.data.augment.base import AugmentationConfig
 from mvcgc.data.clips.sampling import ClipConfig, MotionConfig
-from mvcgc.data.index.prepare import DatasetConfig
 from mvcgc.method.base import MethodConfig
 from mvcgc.models.backbone import BackboneConfig
-from mvcgc.stages.spec import check_clip
+from mvcgc.stages.spec import StageDataset, check_clip
 from mvcgc.train.optim import OptimConfig
 
 
@@ -20,7 +19,7 @@ class PretrainSpec:
     """
 
     views: list[str]
-    dataset: DatasetConfig
+    dataset: StageDataset
     clip: ClipConfig
     motion: MotionConfig | None
     augment: AugmentationConfig
