@@ -1,17 +1,22 @@
 """Planning: rows in, a deduplicated graph of stages out, each with a verdict and its reason.
 
 ``experiment`` says what a row is, ``recipe`` which stages it takes, ``graph`` shares them among rows,
-``verdict`` looks at what is finished already, ``why`` explains what is not, ``render`` shows it all,
-``record`` keeps it, and ``active_sweeps`` knows who still wants what. Nothing here runs anything.
+``verdict`` looks at what is finished already, ``why`` explains what is not, ``render`` shows it all, and
+``recording`` makes the record that `mvcgc.runs` keeps. Nothing here runs anything.
 """
 
-from mvcgc.plan import active_sweeps
 from mvcgc.plan.dataset import Dataset, Need, dataset_needs, manifests_folder
 from mvcgc.plan.experiment import DownstreamConfig, Experiment, Resources, Row
 from mvcgc.plan.graph import Graph, PlannedRow, Stage, build
-from mvcgc.plan.plot import PlotKind, PlotSpec
 from mvcgc.plan.recipe import Cost, Group
-from mvcgc.plan.record import (
+from mvcgc.plan.recording import record_of
+from mvcgc.plan.render import Totals, clip_epochs, pretraining_network_epochs, renderable, text, totals
+from mvcgc.plan.speed import Speeds
+from mvcgc.plan.verdict import Action, Verdict, headline, judge
+from mvcgc.plan.why import Difference, Explanation, why
+from mvcgc.runs import active_sweeps
+from mvcgc.runs.plot_spec import PlotKind, PlotSpec
+from mvcgc.runs.record import (
     Column,
     Origin,
     RowRecord,
@@ -20,14 +25,9 @@ from mvcgc.plan.record import (
     TableSpec,
     list_records,
     read_record,
-    record_of,
     records_folder,
     write_record,
 )
-from mvcgc.plan.render import Totals, clip_epochs, pretraining_network_epochs, renderable, text, totals
-from mvcgc.plan.speed import Speeds
-from mvcgc.plan.verdict import Action, Verdict, headline, judge
-from mvcgc.plan.why import Difference, Explanation, why
 from mvcgc.runs.state import StageState, State, newest_checkpoint, stage_state
 
 __all__ = [

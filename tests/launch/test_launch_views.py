@@ -7,9 +7,10 @@ from rich.console import Console
 
 from mvcgc.launch.machine import Share
 from mvcgc.launch.report import Failure
-from mvcgc.launch.views import BarView, LineView, duration, failed_line, make_view, seconds_left, start_line
+from mvcgc.launch.views import BarView, LineView, failed_line, make_view, start_line
 from mvcgc.plan import Graph, Stage
 from mvcgc.runs.journal import Progress, Status
+from mvcgc.runs.progress_text import duration, seconds_left
 
 
 @pytest.fixture
