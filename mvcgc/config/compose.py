@@ -212,7 +212,19 @@ class Composer:
 
 
 def compose(overrides: Sequence[str]) -> Config:
-    """One configuration, from Python; see `Composer.compose`."""
+    """Return the checked configuration that a list of overrides stands for, as ``mvcgc run`` composes it.
+
+    Args:
+        overrides: ``key=value`` or ``group=option``; later ones win.
+
+    Raises:
+        UserError: in one line, for what is misspelt, or cannot take its value.
+
+    Example:
+        >>> config = mvcgc.compose(["method=cmc", "cross.lr=0.01"])
+        >>> config.cross.lr, config.seed, config.views
+        (0.01, 0, ['rgb', 'mv'])
+    """
     with composer() as own:
         return own.compose(overrides)
 
