@@ -5,6 +5,7 @@ from functools import cached_property
 from itertools import chain
 from pathlib import Path
 
+import numpy as np
 from av.container import InputContainer
 from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
@@ -13,6 +14,7 @@ from mvcgc.video.container import (
     AVI,
     MOVIE,
     VideoPacket,
+    converting,
     decoding,
     delay_of,
     demuxer_of,
@@ -24,7 +26,7 @@ from mvcgc.video.errors import Reason, VideoError
 from mvcgc.video.headers import VOP_START
 from mvcgc.video.info import UPRIGHT, Clock, Opening, Orientation, fit_clock
 from mvcgc.video.orientation import orientation_of
-from mvcgc.video.picture import checksum
+from mvcgc.video.picture import Converter, checksum
 from mvcgc.video.vectors import exports
 
 MICROSECONDS = 1e6
@@ -136,6 +138,8 @@ class Pass:
         if index == 0:
             self.size = (frame.height, frame.width)
             self.orientation = orientation_of(frame)
+            with converting(path):
+                Converter(UPRIGHT, None, np.empty((3, 1, 16, 16), np.uint8)).convert(frame, 0)
         elif (frame.height, frame.width) != self.size:
             was = f"{self.size[1]}x{self.size[0]}"
             now = f"{frame.width}x{frame.height}"

@@ -136,30 +136,31 @@ class FrameStream:
             number = self._index(frame)
             self._next = number + 1
             keyframe = number in self._keyframes
-            self._check(frame, number, keyframe=keyframe)
+            if frame.is_corrupt or (frame.height, frame.width) not in self._sizes:
+                raise self._refusal(frame, number)
+            if keyframe and not frame.key_frame:
+                raise VideoError(self._path, Reason.CORRUPT, f"frame {number} is no keyframe any more")
             shown = self._references.show(frame, number, keyframe=keyframe)
             if number >= index:
                 return shown
         return None
 
-    def _check(self, frame: VideoFrame, number: int, *, keyframe: bool) -> None:
-        """Refuse a frame that is not what the probe saw; all others are predicted from it."""
-        size = frame.height, frame.width
-        if size not in self._sizes:
-            (height, width), now = self._info.coded, f"{frame.width}x{frame.height}"
-            seen = f"frame {number} has {now} pixels, the probe saw {width}x{height}"
-            raise VideoError(self._path, Reason.RESOLUTION, seen)
-        if frame.is_corrupt or (keyframe and not frame.key_frame):
-            seen = f"frame {number} " + ("is damaged" if frame.is_corrupt else "is no keyframe any more")
-            raise VideoError(self._path, Reason.CORRUPT, seen)
+    def _refusal(self, frame: VideoFrame, number: int) -> VideoError:
+        """The error for a frame that is not what the probe saw; all others are predicted from it."""
+        if frame.is_corrupt:
+            return VideoError(self._path, Reason.CORRUPT, f"frame {number} is damaged")
+        (height, width), now = self._info.coded, f"{frame.width}x{frame.height}"
+        seen = f"frame {number} has {now} pixels, the probe saw {width}x{height}"
+        return VideoError(self._path, Reason.RESOLUTION, seen)
 
     def _open(self) -> None:
         info = self._info
         if info.stat is not None and (found := stat_of(self._path)) != info.stat:
-            grown = f"{info.stat[0]} bytes then, {found[0]} now"
-            if found[0] == info.stat[0]:
-                grown = "it was written to"
-            raise VideoError(self._path, Reason.CHANGED, f"has changed since it was scanned: {grown}")
+            sizes = info.stat[0], found[0]
+            how = "it was written to" if sizes[0] == sizes[1] else f"{sizes[0]} bytes then, {sizes[1]} now"
+            raise VideoError(
+                self._path, Reason.CHANGED, f"has changed since it was scanned ({how}): scan again"
+            )
         self._file = open_video(self._path, info.opening, export=self._export, pictures=self._pictures)
         if info.codec != (codec := self._file[1].codec_context.codec.canonical_name):
             self._file[0].close()
@@ -183,12 +184,13 @@ class FrameStream:
 
     def _seek(self, slot: int) -> None:
         """Go to the info's keyframe number ``slot``; -1, where there are none, is the start of the file."""
-        if slot < 0:
-            self.close()
-            self._open()
-            return
+        self._next = sys.maxsize  # should it fail
         self._frames.close()
         container, stream = self._opened()
+        if slot < 0:
+            self._open()
+            container.close()
+            return
         with decoding(self._path):
             container.seek(self._info.seeks[slot], stream=stream)
         self._restart(first=self._info.keyframes[slot])
