@@ -48,6 +48,10 @@ ATTEMPTS = 3
 """Passes until the decoder's delay is the same at the end as at the start."""
 
 
+KeyPacket = tuple[int | None, int | None, int]
+"""Of a packet that is marked as a keyframe: (pts, dts, size)."""
+
+
 @dataclass
 class Pass:
     """Results of a linear decode of the whole stream.
@@ -57,7 +61,7 @@ class Pass:
         codec, fps: of the stream.
         pts, dts: of each frame, in display order.
         keys: pts of each intra keyframe -> display index and checksum.
-        packets: (pts, dts, size) of each keyframe packet, in decode order.
+        packets: each keyframe packet, in decode order.
         stamps: pts of the packets that should make a frame.
         delivered: packets with data that the container presents.
         end: dts behind the last packet.
@@ -72,7 +76,7 @@ class Pass:
     pts: list[int | None] = field(default_factory=list)
     dts: list[int | None] = field(default_factory=list)
     keys: dict[int | None, tuple[int, int]] = field(default_factory=dict)
-    packets: list[tuple[int | None, int | None, int]] = field(default_factory=list)
+    packets: list[KeyPacket] = field(default_factory=list)
     stamps: list[int | None] = field(default_factory=list)
     delivered: int = 0
     end: int = 0
