@@ -93,24 +93,36 @@ class FrameStream:
         Raises:
             VideoError: TRUNCATED if the stream ends before; CORRUPT if it does not decode as it did.
         """
-        if index != self._next or stop != self._stop:
-            self._go(index, stop)
-        try:
-            while index < end:
-                shown = self._run_to(index)
-                if shown is None and self._drained:
-                    # No anchor was decoded before the last frame: in such a file, seek again and decode on.
-                    self._drains, self._next = False, sys.maxsize
-                    self._go(index, stop)
-                    shown = self._run_to(index)
-                if shown is None:
-                    seen = f"ends after frame {self._next - 1}; the probe saw frame {index}"
-                    raise VideoError(self._path, Reason.TRUNCATED, seen)
+        retries = True
+        while index < end:
+            try:
+                shown = self._show(index, stop)
+            except VideoError:
+                self._next = sys.maxsize  # whatever is asked for next, seek
+                if not retries:
+                    raise
+                # A demuxer may lose its way in an odd file; a read must not depend on those before.
+                retries = False
+                self._reopen()
+            else:
+                retries = False  # what was shown before an error is not to be trusted either
                 yield shown
                 index = shown.place.index + 1
-        except VideoError:
-            self._next = sys.maxsize  # whatever is asked for next, seek
-            raise
+
+    def _show(self, index: int, stop: int) -> Shown:
+        """The frame ``index``, or the next one that is decoded."""
+        if index != self._next or stop != self._stop:
+            self._go(index, stop)
+        shown = self._run_to(index)
+        if shown is None and self._drained:
+            # No anchor was decoded before the last frame: in such a file, seek again and decode on.
+            self._drains, self._next = False, sys.maxsize
+            self._go(index, stop)
+            shown = self._run_to(index)
+        if shown is None:
+            seen = f"ends after frame {self._next - 1}; the probe saw frame {index}"
+            raise VideoError(self._path, Reason.TRUNCATED, seen)
+        return shown
 
     def _go(self, index: int, stop: int) -> None:
         """Seek if that is the nearer way to ``index``. Frames before it may be skipped, and all before
@@ -168,6 +180,12 @@ class FrameStream:
         self._references = References(self._file[1].codec_context)
         self._restart(first=0)
 
+    def _reopen(self) -> None:
+        container, _ = self._opened()
+        self._frames.close()
+        self._open()
+        container.close()
+
     def _opened(self) -> tuple[InputContainer, VideoStream]:
         if self._file is None:
             raise ValueError(f"{self._path}: the reader is closed")
@@ -186,11 +204,10 @@ class FrameStream:
         """Go to the info's keyframe number ``slot``; -1, where there are none, is the start of the file."""
         self._next = sys.maxsize  # should it fail
         self._frames.close()
-        container, stream = self._opened()
         if slot < 0:
-            self._open()
-            container.close()
+            self._reopen()
             return
+        container, stream = self._opened()
         with decoding(self._path):
             container.seek(self._info.seeks[slot], stream=stream)
         self._restart(first=self._info.keyframes[slot])

@@ -13,6 +13,7 @@ from video_made import linear_planes, make, moving
 from mvcgc.video import Box, ClipRequest, Clock, Reader, Reason, VideoError, VideoInfo, encode, probe
 from mvcgc.video.container import _with_data
 from mvcgc.video.picture import Converter
+from mvcgc.video.stream import FrameStream
 
 SIZE = (32, 40)
 SMALL = {"frames": 48, "size": (64, 80)}
@@ -234,6 +235,29 @@ def test_a_reader_whose_file_cannot_be_opened_again_says_so_each_time(tmp_path: 
         (tmp_path / "moved.h264").rename(path)
         (clip,) = reader.read([ClipRequest(0, 4, size=SIZE)], motion=True)
     assert np.array_equal(clip.planes, linear_planes(path, SIZE)[:, :4])
+
+
+def test_a_read_that_fails_is_tried_again_with_the_file_opened_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once: it may be due to what was read before."""
+    path = make(tmp_path / "made.mp4", 3, -2, codec="h264", **SMALL)
+    info, expected, seek = probe(path), linear_planes(path, SIZE), FrameStream._seek
+    failures = [VideoError(path, Reason.TRUNCATED, "lost")]
+
+    def fail(self: FrameStream, slot: int) -> None:
+        if failures:
+            raise failures.pop()
+        seek(self, slot)
+
+    monkeypatch.setattr(FrameStream, "_seek", fail)
+    with Reader(path, info) as reader:
+        (clip,) = reader.read([ClipRequest(30, 4, size=SIZE)], motion=True)
+        assert np.array_equal(clip.planes, expected[:, 30:34])
+        failures += [VideoError(path, Reason.TRUNCATED, "lost")] * 2
+        with pytest.raises(VideoError, match="lost"):
+            reader.read([ClipRequest(30, 4, size=SIZE)], motion=True)
+        assert not failures
 
 
 def test_a_name_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
