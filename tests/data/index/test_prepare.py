@@ -148,6 +148,7 @@ def test_the_digest_knows_every_fact(tmp_path: Path) -> None:
     }
     assert len(different) == 8
     assert digest(entry, replace(fact, mtime_ns=1)) == digest(entry)
+    assert digest(entry, replace(fact, info=replace(fact.info, stat=(1, 1)))) == digest(entry)
 
 
 def test_hmdb51_files_lack_one_frame_and_are_sound(tmp_path: Path, clips_dir: Path) -> None:
