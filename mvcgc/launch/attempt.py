@@ -1,6 +1,7 @@
 """One attempt at one stage on this machine: what it is started with, and what came of it."""
 
 import os
+import signal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from mvcgc.launch.machine import Share
 from mvcgc.launch.ranks import Ranks
 from mvcgc.launch.report import Failure
 from mvcgc.plan import Stage
+from mvcgc.stages import peers
 from mvcgc.stages.state import next_attempt
 
 
@@ -56,12 +58,20 @@ class Attempt:
     def failure(self) -> Failure:
         """Why it failed, once all ranks have ended; the journal is made to say so, too.
 
-        What rank 0 said at its end counts, unless a rank was killed: what the others then say is of no use.
+        The first rank that failed counts. Where a signal ended it, that is the reason; but for SIGABRT, by
+        which NCCL ends ranks that wait for one that has failed and has not ended. Else its own words are:
+        what rank 0 said at its end, or another rank's note.
         """
         reason, rank = self.ranks.what_happened()
-        said = self._said()
-        if said is Status.FAILED and self.ranks.killed_rank is None:
-            return Failure(self.tail.progress.reason, self.folder.log(self.number, 0))
+        said = self.tail.progress.reason if self._said() is Status.FAILED else ""
+        ended_by = self.ranks.signal_of(self.ranks.first_failed)
+        if ended_by in (None, signal.SIGABRT):
+            noted = peers.first_cause(self.folder, self.number)
+            own = said and not peers.is_elsewhere(said)
+            if own or (said and noted is None and ended_by is None):
+                return Failure(said, self.folder.log(self.number, 0))
+            if noted is not None:
+                reason, rank = str(noted), noted.rank
         self._say(Status.FAILED, reason)
         return Failure(reason, self.folder.log(self.number, rank))
 

@@ -18,6 +18,7 @@ from mvcgc.journal import JournalWriter, Status
 from mvcgc.launch.slurm import queue
 from mvcgc.launch.slurm.epilogue import Ending, Next, decide, srun_events
 from mvcgc.launch.slurm.liveness import job_of
+from mvcgc.stages import peers
 from mvcgc.stages.state import newest_checkpoint, next_attempt, stage_state, valid_done
 
 # A controller that is restarted comes back; the job waits for it so often and so long.
@@ -150,7 +151,7 @@ def _ending(folder: StageFolder, attempt: int, status: int, retries: Retries) ->
         status=status,
         said=said,
         said_reason=progress.reason,
-        notes=[note.read_text().strip() for note in sorted(folder.logs.glob(f"{attempt}.*.failed"))],
+        notes=[str(note) for note in peers.notes(folder, attempt)],
         events=srun_events(text),
         checkpoint=-1 if checkpoint is None else checkpoint,
         checkpoint_before=retries.checkpoint,
