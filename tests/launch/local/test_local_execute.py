@@ -159,14 +159,14 @@ def test_a_failure_without_words_is_told_by_the_log(fakes: FakeStages) -> None:
     ],
 )
 def test_a_rank_that_nccl_aborts_is_not_the_cause(
-    stages: FakeStages, behaviour: dict[str, Any], reason: str, rank: int
+    fakes: FakeStages, behaviour: dict[str, Any], reason: str, rank: int
 ) -> None:
     """The other rank is healthy, and ended by SIGABRT because its peer is gone."""
-    stages.behave(cross={"abort_after": 1.0, **behaviour})
+    fakes.behave(cross={"abort_after": 1.0, **behaviour})
     graph = make_graph([make_row(resources=Resources(cross=Runtime(ranks=2)))])
-    report, _ = stages.run(graph)
+    report, _ = fakes.run(graph)
     failure = report.failed[of(graph, "cross")]
-    folder = graph.rows[0].stages["cross"].folder(stages.root)
+    folder = graph.rows[0].stages["cross"].folder(fakes.root)
     assert (failure.reason, failure.log) == (reason, folder.log(1, rank))
     assert read(folder.journal).progress.reason == reason
 
