@@ -157,7 +157,8 @@ class Runtime:
     ``ranks`` processes, each with ``cpus`` threads of torch, ``gpus`` GPUs (0 or 1) and ``workers``
     processes that read videos. ``manifest`` is the published manifest's file. A scheduler spreads the ranks
     evenly over ``nodes`` machines and gives each machine ``mem_gb`` GB and the stage ``timeout_min`` minutes
-    at a time, or what it gives by default.
+    at a time, or what it gives by default. ``deterministic`` has GPUs compute the same bits again, see
+    `mvcgc.dist.make_deterministic`: it changes the rounding alone, as another GPU or number of ranks does.
     """
 
     ranks: int = 1
@@ -169,6 +170,7 @@ class Runtime:
     manifest: str = ""
     checkpoint_every_s: float = 300.0
     log_every: int = 10
+    deterministic: bool = False
     mem_gb: float | None = None
     timeout_min: int | None = None
 
