@@ -21,6 +21,7 @@ from mvcgc.stages.context import Result, StageContext
 from mvcgc.stages.contrast import Contrast
 from mvcgc.stages.spec import PretrainSpec
 from mvcgc.train import ScheduleKind, fit, rng, total_steps
+from mvcgc.train.arrival import Arrival
 from mvcgc.train.meter import Meter
 
 CLIPS = 2
@@ -156,5 +157,5 @@ def _params(spec: PretrainSpec) -> dict[str, str | int | float | bool | None]:
 
 def _save(state: dict[str, torch.Tensor], path: Path) -> None:
     buffer = io.BytesIO()
-    torch.save({name: value.cpu() for name, value in state.items()}, buffer)
+    torch.save(Arrival(state).values(), buffer)
     write_atomic(path, buffer.getvalue())
