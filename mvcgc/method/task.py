@@ -16,6 +16,7 @@ from mvcgc.method.shuffle import Shuffle
 from mvcgc.method.step_metrics import step_metrics
 from mvcgc.phases import phase
 from mvcgc.train import Task, Validated
+from mvcgc.train.arrival import Arrival
 
 CHANCES = 2
 """An accuracy counts as above chance from this many times chance on."""
@@ -95,11 +96,13 @@ class Contrast(Task):
             losses.append(multi_nce(logits, own, candidates).mean())
             found = logits.masked_fill(~candidates, -torch.inf).argmax(dim=1)
             right = found == torch.arange(len(own), device=device)
-            metrics[f"val_acc_{view}"] = right.float().mean().item()
-        left_chance = min(metrics.values()) >= CHANCES / len(own)
-        metrics["val_chance"] = 1 / len(own)
-        metrics["val_loss"] = torch.stack(losses).sum().item()
-        return Validated(metrics, counts=left_chance and bool(self.model.queue.full))
+            metrics[f"val_acc_{view}"] = right.float().mean()
+        metrics["val_loss"] = torch.stack(losses).sum()
+        here = Arrival({**metrics, "full": self.model.queue.full.float()}).values()
+        told = {name: here[name].item() for name in metrics}
+        chance = 1 / len(own)
+        learnt = all(told[f"val_acc_{view}"] >= CHANCES * chance for view in self._trained)
+        return Validated({**told, "val_chance": chance}, counts=learnt and bool(here["full"] > 0))
 
     def _embedded(
         self, batches: Iterable[Batch], device: torch.device

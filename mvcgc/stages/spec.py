@@ -72,6 +72,8 @@ class Runtime:
     evenly over ``nodes`` machines and gives each machine ``mem_gb`` GB and the stage ``timeout_min`` minutes
     at a time, or what it gives by default. ``import_from`` are folders in which parts of the user's own are
     found.
+    ``deterministic`` has GPUs compute the same bits again, see
+    `mvcgc.dist.make_deterministic`: it changes the rounding alone, as another GPU or number of ranks does.
     """
 
     ranks: int = 1
@@ -83,6 +85,7 @@ class Runtime:
     manifest: str = ""
     checkpoint_every_s: float = 300.0
     log_every: int = 10
+    deterministic: bool = False
     mem_gb: float | None = None
     timeout_min: int | None = None
     import_from: list[str] = field(default_factory=list)

@@ -38,6 +38,7 @@ SPEC = EvaluateSpec(
     backbone=BACKBONE,
     test=TestConfig(crops=10, windows=2),
     metrics={},
+    hold_out=True,
     amp=Amp.none,
     seed=3,
 )

@@ -25,6 +25,7 @@ from mvcgc.stages.evaluate.setup import Bench, embed
 from mvcgc.stages.evaluate.task import Classify, FeatureBatch, FeatureLoader, validation
 from mvcgc.stages.pretrain.epochs import Epochs
 from mvcgc.train import Amp, OptimConfig, ScheduleKind, Validated, fit, rng, total_steps
+from mvcgc.train.arrival import Arrival
 from mvcgc.train.task import Loader
 
 BOTH = "both"
@@ -62,7 +63,7 @@ def linear(bench: Bench) -> Result:
     networks: dict[str, Network] = {view: _over(backbones[view], probes[view]) for view in spec.views}
     with torch.no_grad():
         logits = {view: probes[view](value.to(context.dist.device)) for view, value in held.items()}
-    validated = {view: _probabilities(value).cpu() for view, value in logits.items()}
+    validated = Arrival({view: _probabilities(value) for view, value in logits.items()}).values()
     tested = collect(context, course.part("test"), test, _classify(networks))
     states = {probe_file(view): probe.state_dict() for view, probe in probes.items()}
     result = _conclude(bench, course, tested, validated, states)

@@ -26,6 +26,7 @@ from mvcgc.stages.context import Result, StageContext
 from mvcgc.stages.pretrain.epochs import Epochs
 from mvcgc.stages.pretrain.spec import PretrainSpec
 from mvcgc.train import ScheduleKind, Validated, fit, rng, total_steps
+from mvcgc.train.arrival import Arrival
 
 CLIPS = 2
 
@@ -167,5 +168,5 @@ def _params(spec: PretrainSpec) -> dict[str, str | int | float | bool | None]:
 
 def _save(state: dict[str, torch.Tensor], path: Path) -> None:
     buffer = io.BytesIO()
-    torch.save({name: value.cpu() for name, value in state.items()}, buffer)
+    torch.save(Arrival(state).values(), buffer)
     write_atomic(path, buffer.getvalue())
