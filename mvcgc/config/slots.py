@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from mvcgc.config.explain import rejected_value
 from mvcgc.config.schema import Config
 from mvcgc.data.augment.base import Augmentation
+from mvcgc.data.clips.modality import Modality
 from mvcgc.errors import UserError
 from mvcgc.method.base import Method
 from mvcgc.parts import TARGET, Part, PartConfig, load, one_line
@@ -34,7 +35,10 @@ TASKS = "downstream"
 METRICS = "downstream.metrics"
 """The key below which each key is a metric of the user's own."""
 
-OPEN = (*SLOTS, TASKS, "resources")
+VIEWS = "views"
+"""The key below which each key is a view, with the settings of its modality."""
+
+OPEN = (*SLOTS, TASKS, VIEWS, "resources")
 """Keys that take any key while Hydra composes; what they may have is checked afterwards."""
 
 
@@ -64,7 +68,14 @@ def settle(config: DictConfig) -> dict[str, type]:
     }
     known = {field.name for field in fields(DownstreamKeys)}
     tasks = {str(key): StageKind for key in config[TASKS] if key not in known}
-    for parent, parts in ((TASKS, tasks), (METRICS, dict.fromkeys(map(str, config[TASKS].metrics), Metric))):
+    if TARGET in config[VIEWS]:
+        raise UserError(
+            f"views.{TARGET}={config[VIEWS][TARGET]}: begin the file with `# @package views.NAME`, by which "
+            "the view is known"
+        )
+    metrics = dict.fromkeys(map(str, config[TASKS].metrics), Metric)
+    views = dict.fromkeys(map(str, config[VIEWS]), Modality)
+    for parent, parts in ((TASKS, tasks), (METRICS, metrics), (VIEWS, views)):
         for name, base in parts.items():
             node = OmegaConf.select(config, parent)
             classes[f"{parent}.{name}"] = _settle(node, name, f"{parent}.{name}", base)

@@ -16,7 +16,6 @@ import cattrs
 from cattrs import transform_error
 from cattrs.errors import BaseValidationError
 
-from mvcgc.data.clips.modalities import RGB, VECTORS
 from mvcgc.errors import UserError
 from mvcgc.files import write_atomic
 from mvcgc.method.base import MethodConfig
@@ -195,6 +194,7 @@ def records_folder(root: Path) -> Path:
 def describe(experiment: Experiment) -> dict[str, Scalar]:
     """The scalars that name a row among others: what the ablations of the paper vary."""
     method = experiment.method
+    modalities = [experiment.modalities[view].part for view in experiment.views]
     return {
         "dataset": experiment.dataset.name,
         "method": method.part.label,
@@ -202,8 +202,8 @@ def describe(experiment: Experiment) -> dict[str, Scalar]:
         "arch": experiment.backbone.arch.value,
         **({"init": method.init} if experiment.has_cross else {}),
         **scalars(method, beyond=MethodConfig),
-        **({"mv_cell": experiment.motion.cell} if {*VECTORS} & {*experiment.views} else {}),
-        **({"motion_size": experiment.motion.size} if experiment.views != [RGB] else {}),
+        **({"mv_cell": experiment.motion.cell} if any(one.vectors for one in modalities) else {}),
+        **({"motion_size": experiment.motion.size} if any(one.moving for one in modalities) else {}),
         "seed": experiment.seed,
     }
 

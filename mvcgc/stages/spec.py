@@ -12,7 +12,7 @@ from cattrs.errors import ClassValidationError
 from cattrs.gen import make_dict_structure_fn
 from cattrs.v import format_exception
 
-from mvcgc.data.clips.modalities import RGB, check_views
+from mvcgc.data.clips.modality import ModalityConfig, built, check_views, uses_motion
 from mvcgc.data.clips.sampling import ClipConfig, MotionConfig
 from mvcgc.dist import Device
 from mvcgc.errors import UserError
@@ -28,18 +28,20 @@ _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def check_clip(views: list[str], clip: ClipConfig, motion: MotionConfig | None) -> None:
+def check_clip(
+    views: list[str], modalities: dict[str, ModalityConfig], clip: ClipConfig, motion: MotionConfig | None
+) -> None:
     """Raise UserError unless the views exist and their clips are large enough for every backbone."""
-    check_views(views)
+    check_views(views, modalities)
     if clip.frames < MIN_FRAMES:
         raise UserError(f"clip.frames={clip.frames}: the backbones need {MIN_FRAMES} frames at least")
-    if RGB in views and clip.size < MIN_SIDE:
-        raise UserError(f"clip.size={clip.size}: the backbones need {MIN_SIDE} pixels at least")
-    moving = [view for view in views if view != RGB]
-    if bool(moving) != (motion is not None):
+    if uses_motion(modalities, views) != (motion is not None):
         raise UserError(f"motion={motion} does not go with views={views}: it is for motion views")
-    if motion is not None and motion.size < MIN_SIDE:
-        raise UserError(f"motion.size={motion.size}: the backbones need {MIN_SIDE} pixels at least")
+    for view, modality in built(modalities, views).items():
+        size = modality.size(clip, motion or MotionConfig())
+        if size < MIN_SIDE:
+            key = "motion.size" if modality.moving else "clip.size"
+            raise UserError(f"{key}={size}: the backbones need {MIN_SIDE} pixels at least, for {view}")
 
 
 @dataclass

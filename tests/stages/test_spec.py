@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from mvcgc.data.augment.photometric import Photometric
+from mvcgc.data.clips.modalities import settings
 from mvcgc.data.clips.sampling import ClipConfig, MotionConfig
 from mvcgc.data.index.prepare import DatasetConfig
 from mvcgc.dist import Device
@@ -25,6 +26,7 @@ from mvcgc.train import OptimConfig, ScheduleKind
 
 SPEC = PretrainSpec(
     views=["rgb", "mv"],
+    modalities=settings(),
     dataset=DatasetConfig(),
     clip=ClipConfig(),
     motion=MotionConfig(cell=16),

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mvcgc import dist
 from mvcgc.data.augment.photometric import Photometric
+from mvcgc.data.clips.modalities import built_in
 from mvcgc.data.clips.sampling import permutation
 from mvcgc.data.inputs import Inputs
 from mvcgc.data.loading.batch import Batch
@@ -116,7 +117,7 @@ def contrast(
     channels = {view: {"rgb": 3, "mv": 2}[view] for view in views}
     with mock.patch("mvcgc.method.momentum.build_backbone", backbone):
         model = ContrastModel(channels, BackboneConfig(), method)
-        return Contrast(model, method.part(method), optim.epochs, Inputs())
+        return Contrast(model, method.part(method), optim.epochs, Inputs(built_in(*views)))
 
 
 def pretrain(
@@ -161,7 +162,8 @@ def mixture() -> Batch:
 
 def seen(batch: Batch) -> dict[str, Tensor]:
     """The networks' inputs of single clips, augmented."""
-    return {view: clips[:, 0] for view, clips in Inputs(Photometric(Photometric.Config()))(batch).items()}
+    part = Photometric(Photometric.Config())
+    return {view: clips[:, 0] for view, clips in Inputs(built_in("rgb", "mv"), part)(batch).items()}
 
 
 def shuffled_mixture() -> tuple[Tensor, dict[str, Tensor]]:

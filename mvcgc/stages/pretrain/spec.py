@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from mvcgc.data.augment.base import AugmentationConfig
+from mvcgc.data.clips.modality import ModalityConfig
 from mvcgc.data.clips.sampling import ClipConfig, MotionConfig
 from mvcgc.data.index.prepare import DatasetConfig
 from mvcgc.method.base import MethodConfig
@@ -20,6 +21,7 @@ class PretrainSpec:
     """
 
     views: list[str]
+    modalities: dict[str, ModalityConfig]
     dataset: DatasetConfig
     clip: ClipConfig
     motion: MotionConfig | None
@@ -30,5 +32,5 @@ class PretrainSpec:
     seed: int
 
     def __post_init__(self) -> None:
-        check_clip(self.views, self.clip, self.motion)
+        check_clip(self.views, self.modalities, self.clip, self.motion)
         self.method.part.check(self.method, self.views, self.optim.epochs)
