@@ -8,14 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mvcgc.data.augment.colour import REFERENCE_SIZE
-from mvcgc.data.clips.modalities import RGB, VIEW_CHANNELS
-from mvcgc.data.inputs import MEAN, MOTION_LIMIT, MOTION_UNIT, STD
+from mvcgc.data.clips.modalities import MOTION_LIMIT, MOTION_UNIT, REFERENCE_SIZE, RGB, Motion, Rgb
+from mvcgc.data.clips.modality import Modality, built
+from mvcgc.data.clips.sampling import MotionConfig
+from mvcgc.data.inputs import MEAN, STD
 from mvcgc.errors import UserError
 from mvcgc.files import sha256_of
 from mvcgc.models.coclr import from_coclr
 from mvcgc.models.pretrained import EncoderCard, MotionInput, RgbInput, refuse_existing, save_encoder
 from mvcgc.models.s3d import S3D
+from mvcgc.parts import target_of
 from mvcgc.runs.folder import StageDamaged, StageFolder
 from mvcgc.stages.pretrain.kind import Cross, Init
 from mvcgc.stages.pretrain.run import encoder_file
@@ -39,16 +41,18 @@ def export_encoder(stage: StageFolder, path: Path, view: str | None) -> EncoderC
         stage.verify_done()
     except StageDamaged as damage:
         raise UserError(f"{damage}: run it (again) before it is exported") from damage
+    modality = built(spec.modalities, [view])[view]
+    size = modality.size(spec.clip, spec.motion or MotionConfig())
     state = torch.load(stage.path / encoder_file(view), map_location="cpu", weights_only=True)
     prefix = "backbone."
     card = EncoderCard(
         view=view,
         backbone=spec.backbone,
-        in_channels=VIEW_CHANNELS[view],
+        in_channels=modality.channels,
         frames=spec.clip.frames,
-        size=spec.clip.size if view == RGB or spec.motion is None else spec.motion.size,
-        cell=None if view == RGB or spec.motion is None else spec.motion.cell,
-        input=input_of(view),
+        size=size,
+        cell=spec.motion.cell if modality.vectors and spec.motion else None,
+        input=input_of(modality, view),
         method=spec.method.part.label,
         dataset=spec.dataset.name,
         stage=config.name,
@@ -70,11 +74,11 @@ def import_coclr(checkpoint: Path, path: Path) -> EncoderCard:
     card = EncoderCard(
         view=RGB,
         backbone=S3D.Config(),
-        in_channels=VIEW_CHANNELS[RGB],
+        in_channels=Rgb.channels,
         frames=None,
         size=None,
         cell=None,
-        input=input_of(RGB),
+        input=RgbInput(MEAN, STD),
         method="coclr",
         dataset=None,
         source=f"{checkpoint.name}, sha256 {sha256_of(checkpoint)}",
@@ -83,9 +87,20 @@ def import_coclr(checkpoint: Path, path: Path) -> EncoderCard:
     return card
 
 
-def input_of(view: str) -> RgbInput | MotionInput:
-    """How clips of ``view`` become what the networks are trained on: see `mvcgc.data.inputs`."""
-    return RgbInput(MEAN, STD) if view == RGB else MotionInput(REFERENCE_SIZE, MOTION_LIMIT, MOTION_UNIT)
+def input_of(modality: Modality, view: str) -> RgbInput | MotionInput:
+    """Return how clips of a modality become what the networks are trained on: see `mvcgc.data.inputs`.
+
+    Raises:
+        UserError: for a modality of the user's own, whose input an encoder's file cannot describe.
+    """
+    if modality.colour:
+        return RgbInput(MEAN, STD)
+    if isinstance(modality, Motion) and type(modality).to_input is Motion.to_input:
+        return MotionInput(REFERENCE_SIZE, MOTION_LIMIT, MOTION_UNIT)
+    raise UserError(
+        f"--view {view}: {target_of(type(modality))} makes its input itself, which an encoder's file cannot "
+        "describe; use the stage's encoder file with your own code"
+    )
 
 
 def _chosen(view: str | None, views: list[str], stage: StageFolder) -> str:

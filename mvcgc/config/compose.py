@@ -37,7 +37,7 @@ from mvcgc.config.explain import (
     wrong_option,
 )
 from mvcgc.config.schema import Config
-from mvcgc.config.slots import DICT_SLOTS, TASKS, downstream, settle
+from mvcgc.config.slots import DICT_SLOTS, TASKS, VIEWS, downstream, settle
 from mvcgc.errors import UserError
 
 CONFIG_MODULE = "mvcgc.conf"
@@ -135,6 +135,8 @@ class Composer:
 
         Nothing for an option that builds on others, as scales do: it cannot be read alone.
         """
+        if not isinstance(setting.value, str):
+            return {}
         if setting.text not in self._options:
             try:
                 name = f"{setting.key}/{setting.value}"
@@ -153,9 +155,13 @@ class Composer:
             raise UserError(several_values(text))
         key, value = override.get_key_element(), override.value()
         is_group = key in self._base(()).choices
-        if is_group and isinstance(value, str):
-            self._refuse_two(key, value)
-        if is_group and not isinstance(value, str):
+        listed: list[Any] = value if key == VIEWS and isinstance(value, list) else [value]
+        if is_group and all(isinstance(one, str) for one in listed):
+            for one in listed:
+                self._refuse_two(key, one)
+                if one is not value and one not in (options := self._loader.get_group_options(key)):
+                    raise UserError(wrong_option(key, one, options))
+        elif is_group:
             options = self._loader.get_group_options(key)
             raise UserError(wrong_option(key, text.partition("=")[2], options))
         return Setting(key, key.partition(".")[0], value, text, is_group)

@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from mvcgc.config.explain import rejected_value
 from mvcgc.config.schema import Config
 from mvcgc.data.augment.base import Augmentation
+from mvcgc.data.clips.modality import Modality
 from mvcgc.data.index.layouts.base import DatasetConfig, Layout
 from mvcgc.errors import UserError
 from mvcgc.method.base import Method
@@ -38,7 +39,10 @@ DICT_SLOTS: dict[str, type[Part]] = {"downstream.datasets": Layout, "downstream.
 TASKS = "downstream"
 """The key below which each key that is not one of `DownstreamKeys` is a task, a kind of stages."""
 
-OPEN = (*SLOTS, *DICT_SLOTS, TASKS, "resources")
+VIEWS = "views"
+"""The key below which each key is a view, with the settings of its modality."""
+
+OPEN = (*SLOTS, *DICT_SLOTS, TASKS, VIEWS, "resources")
 """Keys that take any key while Hydra composes; what they may have is checked afterwards."""
 
 
@@ -68,6 +72,12 @@ def settle(config: DictConfig) -> dict[str, type]:
         slots |= {f"{place}.{name}": base for name in OmegaConf.select(config, place)}
     known = {field.name for field in fields(DownstreamKeys)}
     slots |= {f"{TASKS}.{key}": StageKind for key in config[TASKS] if key not in known}
+    if TARGET in config[VIEWS]:
+        raise UserError(
+            f"views.{TARGET}={config[VIEWS][TARGET]}: begin the file with `# @package views.NAME`, by which "
+            "the view is known"
+        )
+    slots |= {f"{VIEWS}.{key}": Modality for key in config[VIEWS]}
     classes: dict[str, type] = {slot: _settle(config, slot, base) for slot, base in slots.items()}
     for key in OPEN:
         OmegaConf.set_struct(OmegaConf.select(config, key), True)

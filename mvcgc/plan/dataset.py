@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mvcgc.data.clips.modalities import needs_vectors
+from mvcgc.data.clips.modality import needs_vectors
 from mvcgc.data.index.layouts.base import DatasetConfig
 from mvcgc.data.index.manifest import Manifest, manifest_file
 from mvcgc.plan.cache import ByContent
@@ -41,7 +41,7 @@ class Needs:
 
         All its stages see the same videos: those that are fit for all its views.
         """
-        vectors = needs_vectors(experiment.views)
+        vectors = needs_vectors(experiment.modalities, experiment.views)
         clip = experiment.clip
         least = clip.pad.least(clip.frames, config.min_frames)
         return Need(config, least, vectors, self._identity(config))
