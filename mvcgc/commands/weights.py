@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mvcgc.data.augment import MEAN, MOTION_LIMIT, MOTION_UNIT, REFERENCE_SIZE, STD
 from mvcgc.data.clips.modalities import RGB, VIEW_CHANNELS
 from mvcgc.errors import UserError
 from mvcgc.files import sha256_of
 from mvcgc.models.coclr import from_coclr
-from mvcgc.models.pretrained import EncoderCard, MotionInput, RgbInput, refuse_existing, save_encoder
+from mvcgc.models.pretrained import EncoderCard, refuse_existing, save_encoder
 from mvcgc.models.s3d import S3D
 from mvcgc.runs.folder import StageDamaged, StageFolder
+from mvcgc.stages.given import input_of
 from mvcgc.stages.pretrain.kind import Cross, Init
 from mvcgc.stages.pretrain.run import encoder_file
 from mvcgc.stages.pretrain.spec import PretrainSpec
@@ -80,11 +80,6 @@ def import_coclr(checkpoint: Path, path: Path) -> EncoderCard:
     )
     save_encoder(path, card, backbone)
     return card
-
-
-def input_of(view: str) -> RgbInput | MotionInput:
-    """How clips of ``view`` become what the networks are trained on: see `mvcgc.data.augment`."""
-    return RgbInput(MEAN, STD) if view == RGB else MotionInput(REFERENCE_SIZE, MOTION_LIMIT, MOTION_UNIT)
 
 
 def _chosen(view: str | None, views: list[str], stage: StageFolder) -> str:

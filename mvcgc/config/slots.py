@@ -40,6 +40,7 @@ def schema() -> DictConfig:
     assert isinstance(node, DictConfig)
     for key in OPEN:
         OmegaConf.set_struct(node[key], False)
+    OmegaConf.set_struct(node.init.weights, False)  # by any view
     return node
 
 

@@ -18,6 +18,7 @@ from mvcgc.runs.folder import StageFolder
 from mvcgc.stages.context import StageContext
 from mvcgc.stages.evaluate.inference import ROWS, Compute, Pass
 from mvcgc.stages.evaluate.spec import EvaluateSpec
+from mvcgc.stages.given import start_backbone
 from mvcgc.stages.pretrain.run import encoder_file
 from mvcgc.train import ScheduleKind
 
@@ -101,12 +102,26 @@ class Bench:
 
     def backbone(self, view: str) -> Backbone:
         """The view's pre-trained backbone, on the device, in evaluation mode."""
-        parent, device = self.context.parents[view], self.context.dist.device
-        return load_backbone(parent, self.spec.backbone, view, device)
+        return encoder_backbone(self.context, self.spec.backbone, view, self.spec.weights)
 
     def backbones(self) -> dict[str, Backbone]:
         """Those of all views."""
         return {view: self.backbone(view) for view in self.spec.views}
+
+
+def encoder_backbone(
+    context: StageContext, config: BackboneConfig, view: str, weights: Mapping[str, str]
+) -> Backbone:
+    """Return the backbone of ``view`` on the device, in evaluation mode.
+
+    It is the parent's, or one of the ``weights`` that no stage trains (`mvcgc.stages.given`).
+    """
+    device = context.dist.device
+    if view not in weights:
+        return load_backbone(context.parents[view], config, view, device)
+    backbone = start_backbone(config, view, weights[view], context.config.runtime.weights)
+    lay_out(backbone.to(device))
+    return backbone.eval()
 
 
 def load_backbone(parent: StageFolder, config: BackboneConfig, view: str, device: torch.device) -> Backbone:

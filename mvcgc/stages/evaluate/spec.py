@@ -1,6 +1,6 @@
 """Specification of the stages that evaluate encoders."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mvcgc.data.clips.sampling import AugmentConfig, ClipConfig, MotionConfig
 from mvcgc.data.index.prepare import DatasetConfig
@@ -42,6 +42,7 @@ class EvaluateSpec:
         motion: None where no view is a motion view.
         amp: precision of networks that do not learn.
         metrics: by name, those reported beside the built-in ones.
+        weights: by view, the identity of encoders that no parent has trained (`mvcgc.stages.given`).
     """
 
     task: KindConfig
@@ -55,6 +56,7 @@ class EvaluateSpec:
     amp: Amp
     metrics: dict[str, MetricConfig]
     seed: int
+    weights: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_clip(self.views, self.clip, self.motion, self.backbone)
