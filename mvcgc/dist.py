@@ -45,11 +45,11 @@ class Dist:
         return self.rank == 0
 
 
-def setup(device: Device = Device.auto, threads: int = 1) -> Dist:
+def setup(device: Device = Device.auto, threads: int = 1, deterministic: bool = False) -> Dist:
     """Join the ranks named by RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT.
 
-    ``threads`` is the number of CPU threads that torch may use in this process. Raises UserError if the
-    environment is incomplete or the device is not there.
+    ``threads`` is the number of CPU threads that torch may use in this process; ``deterministic`` is as
+    `make_deterministic` says. Raises UserError if the environment is incomplete or the device is not there.
     """
     torch.set_num_threads(threads)
     rank, world, local_rank = _place(os.environ)
@@ -57,9 +57,26 @@ def setup(device: Device = Device.auto, threads: int = 1) -> Dist:
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
         torch.backends.cudnn.benchmark = True  # shapes never change within a stage
+    if deterministic:
+        make_deterministic()
     if world > 1:
         td.init_process_group("cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo")
     return Dist(rank, world, local_rank, chosen)
+
+
+def make_deterministic() -> None:
+    """Have this process compute the same bits again on the same kind and number of devices; slower.
+
+    Before the first product on a GPU, and before the ranks join: cuBLAS and NCCL read their settings once.
+    Where torch has no deterministic kernel it warns, and goes on.
+    """
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
+    # Otherwise NCCL chooses by size and topology, and with the order of a sum its rounding.
+    os.environ.update(NCCL_ALGO="Ring", NCCL_PROTO="Simple")
 
 
 def teardown() -> None:

@@ -1,4 +1,4 @@
-"""``mvcgc``: everything from records and stage folders alone."""
+"""The ``mvcgc`` program: its verbs work from records and stage folders alone."""
 
 import os
 import signal
@@ -11,7 +11,11 @@ import pytest
 from commands import Command, Ended, assert_mistake
 from fake_sweep import FakeSweep
 
-from mvcgc import cli
+import mvcgc as package
+from mvcgc import cli, run
+from mvcgc.commands.registry import VERBS
+from mvcgc.commands.root import root
+from mvcgc.commands.verb import Verb
 from mvcgc.config import compose
 from mvcgc.plan import RowRecord
 
@@ -175,9 +179,9 @@ def test_plan_is_that_of_a_run(mvcgc: Command, sweep: FakeSweep) -> None:
 
 def test_root_is_where_runs_put_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MVCGC_ROOT", raising=False)
-    assert cli._root() == Path(compose([]).root)
+    assert root() == Path(compose([]).root)
     monkeypatch.setenv("MVCGC_ROOT", "/scratch")
-    assert cli._root() == Path(compose([]).root)
+    assert root() == Path(compose([]).root)
 
 
 def test_data_report_needs_a_scan(mvcgc: Command) -> None:
@@ -193,7 +197,8 @@ def test_data_scan_reports_each_refused_file(mvcgc: Command, clips_dir: Path) ->
 
 def test_make_demo_makes_only_the_demo(mvcgc: Command) -> None:
     assert_mistake(
-        mvcgc("data", "make-demo", "dataset=folder"), "dataset.kind=folder: only the demo's videos"
+        mvcgc("data", "make-demo", "dataset=folder", "dataset.root=x"),
+        "dataset=folder: only the demo's videos",
     )
 
 
@@ -203,3 +208,113 @@ def test_what_is_no_command(mvcgc: Command, capsys: pytest.CaptureFixture[str]) 
     assert raised.value.code == 2
     assert "plan" in capsys.readouterr().err
     assert "MVCGC_ROOT" in os.environ
+
+
+def verbs_of(verbs: tuple[Verb, ...], before: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """All verbs with those of groups, as words."""
+    found = []
+    for verb in verbs:
+        words = (*before, verb.name)
+        found += verbs_of(verb.verbs, words) if verb.verbs else [words]
+    return found
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+@pytest.mark.parametrize("verb", [words for words in verbs_of(VERBS) if words[0] not in ("run", "bench")])
+def test_every_verb_takes_root_before_and_after_it(verb: tuple[str, ...], place: str) -> None:
+    needed = {"logs": ["x"], "export": ["x", "y"], "coclr": ["x", "y"], "completion": ["bash"]}
+    words = [*verb, *needed.get(verb[-1], [])]
+    option = ["--root", "elsewhere"]
+    arguments = [*option, *words] if place == "before" else [*words, *option]
+    assert cli._parse(cli._parser(arguments), arguments).root == "elsewhere"
+
+
+def test_bench_takes_root_after_its_subject() -> None:
+    arguments = ["bench", "train", "--root", "elsewhere"]
+    assert cli._parse(cli._parser(arguments), arguments).root == "elsewhere"
+
+
+def test_root_after_the_verb_is_the_one_that_counts(mvcgc: Command, sweep: FakeSweep) -> None:
+    assert mvcgc("status", "--root", str(sweep.root)).out == mvcgc("--root", "runs", "status").out
+    assert_mistake(mvcgc("--root", "runs", "status", "--root", "gone"), "gone/sweeps has no sweep yet")
+
+
+def test_overrides_may_stand_around_options(mvcgc: Command) -> None:
+    arguments = ["plan", "seed=3", "-m", "method=cmc", "--why", "cross", "method.k=2"]
+    parsed = cli._parse(cli._parser(arguments), arguments)
+    assert parsed.overrides == ["seed=3", "method=cmc", "method.k=2"]
+    assert (parsed.multirun, parsed.why) == (True, "cross")
+    with pytest.raises(SystemExit):
+        cli._parse(cli._parser([]), ["plan", "seed=3", "--wyh", "cross"])
+    with pytest.raises(SystemExit):
+        cli._parse(cli._parser([]), ["status", "one", "two"])
+
+
+def test_version(mvcgc: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as raised:
+        mvcgc("--version")
+    assert raised.value.code == 0
+    assert capsys.readouterr().out == f"mvcgc {package.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["hydra/launcher=plan", "seed=4"],
+        ["-m", "seed=0,1", "hydra/launcher=plan"],
+        ["--cfg", "job", "method=cmc"],
+        ["--help"],
+    ],
+)
+def test_run_is_the_module(
+    mvcgc: Command, words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = Command(run.main, "mvcgc.run", monkeypatch, capsys)
+    wanted = module(*words)
+    assert wanted.code == 0
+    assert wanted.out
+    assert mvcgc("run", *words) == wanted
+
+
+@pytest.mark.parametrize("words", ["--root gone run", "run --root gone", "run --root=gone"])
+def test_run_takes_root(mvcgc: Command, words: str) -> None:
+    ended = mvcgc(*words.split(), "--cfg", "job", "--resolve")
+    assert ended.code == 0
+    assert "root: gone\n" in ended.out
+
+
+def test_run_reports_mistakes_as_the_module_does(mvcgc: Command) -> None:
+    assert_mistake(mvcgc("run", "metod=cmc"), "there is no key metod: did you mean method?")
+    assert_mistake(mvcgc("run", "sweeps=ablation_loss"), "sweeps=ablation_loss: a sweep has many rows")
+
+
+HEAVY = ("torch", "mlflow", "av", "hydra", "omegaconf", "numpy", "pandas", "matplotlib", "submitit")
+
+IMPORTED = f"""
+import sys
+from mvcgc import cli
+try:
+    code = cli.main(sys.argv[1:])
+except SystemExit as leaving:
+    code = leaving.code
+assert code == 0, code
+print("imported:", *[name for name in {HEAVY} if name in sys.modules])
+"""
+
+
+@pytest.mark.parametrize(
+    "words", ["status", "logs cross", "cancel cross", "--help", "--version", "completion bash"]
+)
+def test_what_login_nodes_run_imports_nothing_heavy(sweep: FakeSweep, words: str) -> None:
+    cross = second(sweep).stages["cross"]
+    write_log(sweep, cross, 1, 0, "one\n")
+    held = [sys.executable, "-c", HOLDER, str(sweep.folder(cross).path), sweep.record.id]
+    with subprocess.Popen(held, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        environment = {**os.environ, "MVCGC_ROOT": str(sweep.root)}
+        command = [sys.executable, "-c", IMPORTED, *words.split()]
+        ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        holder.kill()
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines()[-1] == "imported:"

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mvcgc.data.augment import augment
+from mvcgc.bench.workload import AUGMENTATION
+from mvcgc.data.inputs import Inputs
 from mvcgc.data.loading.batch import Batch
 from mvcgc.method.base import Embeddings, Method
 from mvcgc.method.mining import Ids, relate
@@ -30,7 +31,7 @@ class BaselineStep:
     def __init__(
         self, model: ContrastModel, method: Method, optim: OptimConfig, device: torch.device
     ) -> None:
-        self._method, self._device = method, device
+        self._method, self._device, self._inputs = method, device, Inputs(AUGMENTATION)
         self._views = model.queue.views
         self._queue = copy.deepcopy(model.queue).to(device)
         self._query = nn.ModuleDict({view: _plain(model.pair(view).query) for view in self._views})
@@ -44,7 +45,7 @@ class BaselineStep:
     def take(self, batch: Batch) -> float:
         """One step; returns the loss."""
         batch = batch.to(self._device)
-        clips = augment(batch)
+        clips = self._inputs(batch)
         queries = {view: self._query[view](clips[view][:, 0]) for view in self._views}
         with torch.no_grad():
             keys = {view: self._key[view](clips[view][:, 1]) for view in self._views}

@@ -26,7 +26,7 @@ import torch
 
 from mvcgc.bench import measure
 from mvcgc.bench.decoders import FRAMES, SIZE, ClipPosition, DecodeTask, mvcgc_reader
-from mvcgc.data import augment
+from mvcgc.data import inputs
 from mvcgc.data.clips import modalities
 from mvcgc.data.clips.item import Item
 from mvcgc.data.clips.modalities import Format
@@ -133,7 +133,7 @@ def colour(tasks: Sequence[DecodeTask]) -> list[dict[str, float]]:
                 rgb = torch.empty(stored.shape, device=device)
                 measure.synchronize(device)
                 with _timed(spent[f"planes to RGB, {device.type}"]):
-                    augment.convert(stored, {"matrix": [0.0]}, rgb)
+                    inputs.convert(stored, {"matrix": [0.0]}, rgb)
                     measure.synchronize(device)
         found.append({way: median(each) for way, each in spent.items()})
     return found

@@ -11,10 +11,9 @@ import torch
 from mvcgc import dist
 from mvcgc.bench import measure, workload
 from mvcgc.bench.workload import Shape
-from mvcgc.data.augment import augment
 from mvcgc.data.clips.dataset import Source
 from mvcgc.data.clips.modalities import MV, RGB
-from mvcgc.data.clips.sampling import AugmentConfig
+from mvcgc.data.inputs import Inputs
 from mvcgc.data.loading.loader import Loader, train_loader
 from mvcgc.dist import Device
 from mvcgc.errors import UserError
@@ -58,15 +57,16 @@ def run(shape: Shape, workers: list[int], device: Device, rounds: int) -> measur
 
 def _loader(source: Source, shape: Shape, workers: int, device: torch.device) -> Loader:
     return train_loader(
-        source, AugmentConfig(), clips=2, batch_size=shape.batch, seed=0, workers=workers, device=device
+        source, workload.AUGMENTATION, clips=2, batch_size=shape.batch, seed=0, workers=workers, device=device
     )
 
 
 def _epoch(loader: Loader, workers: int, epoch: int, batch_size: int, device: torch.device) -> LoaderResult:
     others, started, cpu, augmenting = measure.children_cpu(), time.perf_counter(), time.process_time(), 0.0
+    inputs = Inputs(workload.AUGMENTATION)
     for batch in Epochs(loader).epoch(epoch, 0):
         before = time.process_time()
-        augment(batch.to(device))
+        inputs(batch.to(device))
         measure.synchronize(device)
         augmenting += time.process_time() - before
     wall = time.perf_counter() - started

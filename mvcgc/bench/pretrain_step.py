@@ -9,8 +9,9 @@ import torch
 from torch.nn import functional
 
 from mvcgc import dist
-from mvcgc.bench.workload import Shape
+from mvcgc.bench.workload import AUGMENTATION, Shape
 from mvcgc.data.clips.modalities import VIEW_CHANNELS
+from mvcgc.data.inputs import Inputs
 from mvcgc.data.loading.batch import Batch
 from mvcgc.dist import Dist
 from mvcgc.method.base import Method
@@ -79,7 +80,8 @@ class PretrainStep:
 
     def __init__(self, setting: Setting, place: Dist) -> None:
         self._optim = setting.optim
-        self._task = Contrast(setting.model(), setting.method, self._optim.epochs)
+        inputs = Inputs(AUGMENTATION)
+        self._task = Contrast(setting.model(), setting.method, self._optim.epochs, inputs)
         self.state = TrainState.build(self._task, self._optim, STEPS, place.device)
         self._session = Session(
             "bench",

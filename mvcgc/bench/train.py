@@ -15,7 +15,6 @@ from mvcgc.bench import measure, workload
 from mvcgc.bench.baseline_step import BaselineStep
 from mvcgc.bench.pretrain_step import STAGES, PretrainStep, Setting, backbone_of
 from mvcgc.bench.workload import Shape
-from mvcgc.data.clips.sampling import AugmentConfig
 from mvcgc.data.loading.loader import train_loader
 from mvcgc.dist import Device, Dist
 from mvcgc.parts import title
@@ -147,7 +146,7 @@ def _data_wait(
     source = workload.demo_source(folder, setting.shape, 2 * FED_STEPS * setting.shape.batch, setting.views)
     loader = train_loader(
         source,
-        AugmentConfig(),
+        workload.AUGMENTATION,
         clips=2,
         batch_size=setting.shape.batch,
         seed=0,

@@ -6,16 +6,21 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from mvcgc.data.augment.base import Footage
+from mvcgc.data.augment.photometric import Photometric
 from mvcgc.data.clips.dataset import Source
 from mvcgc.data.clips.modalities import RGB, VIEW_CHANNELS
-from mvcgc.data.clips.sampling import AugmentConfig, ClipConfig, MotionConfig, draw_pair
-from mvcgc.data.demo import DemoConfig
-from mvcgc.data.index.prepare import DatasetConfig, prepare
+from mvcgc.data.clips.sampling import ClipConfig, MotionConfig, uniforms
+from mvcgc.data.demo import Demo, DemoConfig
+from mvcgc.data.index.prepare import prepare
 from mvcgc.data.loading.batch import Batch
 
 FRAME_SIZE = (320, 240)
 """Width and height of the video that a made-up batch is supposed to come from, UCF101's."""
 
+
+AUGMENTATION = Photometric(Photometric.Config())
+"""``augment=strong``, which changes most clips."""
 
 RESOLUTION = 256
 """Side in pixels of the demo's pictures here: about as many pixels as UCF101's have."""
@@ -50,19 +55,9 @@ def synthetic_batch(shape: Shape, views: tuple[str, ...], seed: int, device: tor
         else torch.randn(*sizes, VIEW_CHANNELS[view], generator=generator).half()
         for view in views
     }
-    width, height = FRAME_SIZE
+    footage = Footage(4 * shape.frames, *FRAME_SIZE, shape.clip)
     pairs = [
-        draw_pair(
-            seed,
-            0,
-            str(number),
-            frames_total=4 * shape.frames,
-            width=width,
-            height=height,
-            clip=shape.clip,
-            augment=AugmentConfig(),
-        )
-        for number in range(shape.batch)
+        AUGMENTATION.draw(uniforms(seed, 0, f"clips/{number}"), footage) for number in range(shape.batch)
     ]
     number = torch.arange(shape.batch) + seed * shape.batch
     batch = Batch(
@@ -80,11 +75,13 @@ def synthetic_batch(shape: Shape, views: tuple[str, ...], seed: int, device: tor
 def demo_source(folder: Path, shape: Shape, videos: int, views: tuple[str, ...]) -> Source:
     """So many training videos of the demo, made in ``folder`` or found there."""
     classes = DemoConfig().classes
-    config = DatasetConfig(
+    config = Demo.Config(
         root=str(folder / "videos"),
-        demo=DemoConfig(
-            train=max(videos, classes), val=classes, test=classes, size=RESOLUTION, frames=2 * shape.frames
-        ),
+        train=max(videos, classes),
+        val=classes,
+        test=classes,
+        size=RESOLUTION,
+        frames=2 * shape.frames,
     )
     manifest = prepare(config, folder, min_frames=shape.frames, needs_vectors=True, workers=1)
     return Source(manifest, manifest.ids("train"), views, shape.clip, shape.motion)

@@ -1,11 +1,5 @@
-"""Looking after sweeps that have been started: from the sweeps' records and the stages' folders.
+"""The commands of the ``mvcgc`` program, a module each; `registry` lists its verbs.
 
-Where SLURM can be asked, it adds what only it knows: on which nodes a job runs and why another one waits.
+A module holds the verb with its arguments, and imports heavy packages inside its functions: ``status``,
+``logs`` and ``cancel`` run on login nodes, where importing torch takes longer than the command.
 """
-
-from mvcgc.commands.cancel import cancel
-from mvcgc.commands.logs import print_logs
-from mvcgc.commands.lookup import find_stage, find_sweep, newest_of_each
-from mvcgc.commands.status import status, watch
-
-__all__ = ["cancel", "find_stage", "find_sweep", "newest_of_each", "print_logs", "status", "watch"]

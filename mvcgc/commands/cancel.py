@@ -1,15 +1,20 @@
-"""Stopping a sweep, or a stage, and nothing that another sweep needs."""
+"""``mvcgc cancel``: stop a sweep or a stage, but nothing that another sweep needs."""
 
+import argparse
 import os
 import signal
 from pathlib import Path
 
+from mvcgc.commands.completers import sweep_or_stage_names
 from mvcgc.commands.lookup import find_stage, find_sweep
+from mvcgc.commands.root import root
+from mvcgc.commands.verb import Verb, complete_by
 from mvcgc.errors import UserError
 from mvcgc.launch.slurm import queue
-from mvcgc.plan import SweepRecord, active_sweeps
+from mvcgc.runs import active_sweeps
 from mvcgc.runs.folder import StageFolder
 from mvcgc.runs.lock import Machine, Owner
+from mvcgc.runs.record import SweepRecord
 
 
 def cancel(root: Path, wanted: str | None) -> list[str]:
@@ -102,3 +107,19 @@ def _cancel_jobs(owners: dict[str, Owner]) -> list[str]:
     except queue.QueueUnavailable as error:
         raise UserError(f"SLURM cannot be asked from here: {error}") from error
     return [f"{key}: cancelled job {owner.job.partition(':')[2]}" for key, owner in owners.items()]
+
+
+def _add(parser: argparse.ArgumentParser) -> None:
+    text = "name, id or fingerprint (default: the newest sweep)"
+    complete_by(
+        parser.add_argument("target", metavar="SWEEP|STAGE", nargs="?", help=text), sweep_or_stage_names
+    )
+
+
+def _run(parsed: argparse.Namespace) -> None:
+    print("\n".join(cancel(root(), parsed.target)))
+
+
+VERB = Verb(
+    "cancel", "stop a sweep or a stage after saving checkpoints; keeps stages other sweeps need", _run, _add
+)

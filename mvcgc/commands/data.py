@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from mvcgc.config import Config
-from mvcgc.data.demo import make_demo
+from mvcgc.data.demo import Demo
 from mvcgc.data.index.manifest import load, report
-from mvcgc.data.index.prepare import DatasetKind, prepare
+from mvcgc.data.index.prepare import prepare
 from mvcgc.errors import UserError
 from mvcgc.launch.local.machine import Capacity
 from mvcgc.plan import Row, dataset_needs, manifests_folder
@@ -22,13 +22,12 @@ def scan(config: Config) -> None:
 
 def make_demo_videos(config: Config) -> None:
     """Make the demo's videos. Raises UserError if the configuration is about another dataset."""
-    if config.dataset.kind is not DatasetKind.demo:
+    if not isinstance(config.dataset, Demo.Config):
         raise UserError(
-            f"dataset.kind={config.dataset.kind.value}: only the demo's videos can be made, dataset=demo"
+            f"dataset={config.dataset.part.label}: only the demo's videos can be made, dataset=demo"
         )
-    folder = Path(config.dataset.root)
-    make_demo(folder, config.dataset.demo, Capacity.here().cores)
-    print(f"the demo's videos are in {folder}")
+    Demo(config.dataset).make(Capacity.here().cores)
+    print(f"the demo's videos are in {config.dataset.root}")
 
 
 def report_all(root: Path) -> None:

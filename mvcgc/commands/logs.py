@@ -1,11 +1,16 @@
-"""What a stage has printed, on all its ranks."""
+"""``mvcgc logs``: what a stage has printed, on all its ranks."""
 
+import argparse
 import time
 from pathlib import Path
 
+from mvcgc.commands.completers import stage_names
+from mvcgc.commands.lookup import find_stage
+from mvcgc.commands.root import root
+from mvcgc.commands.verb import Verb, complete_by
 from mvcgc.errors import UserError
-from mvcgc.plan import State, stage_state
 from mvcgc.runs.folder import StageFolder
+from mvcgc.runs.state import State, stage_state
 
 FOLLOW_EVERY_S = 0.5
 
@@ -59,3 +64,16 @@ class _Printer:
             self._speaker = path
         print(data.decode(errors="replace"), end="", flush=True)
         self.printed[path] = offset + len(data)
+
+
+def _add(parser: argparse.ArgumentParser) -> None:
+    text = "name, id (as in the plan) or fingerprint"
+    complete_by(parser.add_argument("stage", metavar="STAGE", help=text), stage_names)
+    parser.add_argument("-f", "--follow", action="store_true", help="keep printing until the stage has ended")
+
+
+def _run(parsed: argparse.Namespace) -> None:
+    print_logs(find_stage(root(), parsed.stage), parsed.follow)
+
+
+VERB = Verb("logs", "print a stage's output, on all its ranks", _run, _add)

@@ -1,23 +1,27 @@
-"""The sweep, or the stage, that a user means."""
+"""Find the sweep or the stage that a user names."""
 
 from pathlib import Path
 
 from mvcgc.errors import UserError
-from mvcgc.plan import SweepRecord, list_records, read_record, records_folder
 from mvcgc.runs.folder import StageFolder
+from mvcgc.runs.record import SweepRecord, list_records, read_record, records_folder
 
 LISTED = 4
-"""How many of several that fit an error names."""
+"""Candidates that an error lists at most, and characters of a fingerprint that identify a stage at least."""
 
 
 def find_sweep(root: Path, wanted: str | None) -> SweepRecord:
-    """The newest sweep, or the newest whose id or name is ``wanted``. Raises UserError if there is none."""
+    """Return the newest sweep, or the newest whose id or name is ``wanted``.
+
+    Raises:
+        UserError: if there is none.
+    """
     paths = list_records(root)
     for path in reversed(paths):
         if wanted is None or wanted in (path.stem, path.stem.rsplit("-", 2)[0]):
             return read_record(path)
     if wanted is None:
-        raise UserError(f"{records_folder(root)} has no sweep yet: start one, or say --root where they are")
+        raise UserError(f"{records_folder(root)} has no sweep yet: start one, or pass --root")
     names = dict.fromkeys(path.stem.rsplit("-", 2)[0] for path in reversed(paths))
     raise UserError(
         f"{wanted}: no sweep of this name or id under {root}; there are {', '.join(names) or 'none'}"
@@ -25,7 +29,11 @@ def find_sweep(root: Path, wanted: str | None) -> SweepRecord:
 
 
 def newest_of_each(root: Path) -> list[SweepRecord]:
-    """The newest record of every table, by name and scale. Raises UserError if there is none."""
+    """Return the newest record of every table, by name and scale.
+
+    Raises:
+        UserError: if there is none.
+    """
     find_sweep(root, None)
     newest: dict[tuple[str, str], SweepRecord] = {}
     for path in list_records(root):
@@ -35,9 +43,10 @@ def newest_of_each(root: Path) -> list[SweepRecord]:
 
 
 def find_stage(root: Path, wanted: str) -> StageFolder:
-    """The stage of this id, fingerprint or, if the newest sweep has but one such, name.
+    """Return the stage of this id, fingerprint or, if it is unique in the newest sweep that has it, name.
 
-    Raises UserError if none or several fit.
+    Raises:
+        UserError: if none or several fit.
     """
     for path in reversed(list_records(root)):
         record = read_record(path)

@@ -1,17 +1,26 @@
-"""How far a sweep is: rows x stages, and of each stage that runs, waits or has failed, where and why."""
+"""``mvcgc status``: rows x stages of a sweep, and where each stage runs, why it waits or has failed.
 
+SLURM, if it can be asked, adds the nodes of running jobs and the reasons of waiting ones.
+"""
+
+import argparse
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mvcgc.launch.display import describe, duration
+from mvcgc.commands.completers import sweep_names
+from mvcgc.commands.lookup import find_sweep
+from mvcgc.commands.root import root
+from mvcgc.commands.verb import Verb, complete_by
 from mvcgc.launch.slurm import queue
 from mvcgc.launch.slurm.queue import Job, JobState
-from mvcgc.plan import StageState, State, SweepRecord, stage_state
 from mvcgc.runs.journal import Status
 from mvcgc.runs.lock import Owner
+from mvcgc.runs.progress_text import describe, duration
+from mvcgc.runs.record import SweepRecord
+from mvcgc.runs.state import StageState, State, stage_state
 
 # Each look reads the journals of what runs and asks SLURM's controller, which all its users share.
 WATCH_EVERY_S = 5.0
@@ -185,3 +194,20 @@ def _aligned(lines: Sequence[Sequence[str]]) -> list[str]:
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
     ]
+
+
+def _add(parser: argparse.ArgumentParser) -> None:
+    text = "name or id (default: the newest)"
+    complete_by(parser.add_argument("sweep", nargs="?", metavar="SWEEP", help=text), sweep_names)
+    parser.add_argument("--watch", action="store_true", help="refresh until nothing of it runs, or Ctrl-C")
+
+
+def _run(parsed: argparse.Namespace) -> None:
+    record = find_sweep(root(), parsed.sweep)
+    if parsed.watch:
+        watch(root(), record)
+    else:
+        sys.stdout.write(status(root(), record))
+
+
+VERB = Verb("status", "show the state of each stage of a sweep", _run, _add)

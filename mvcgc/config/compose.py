@@ -28,9 +28,16 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mvcgc.config.explain import as_user_error, rejected_value, several_values, unknown_key, wrong_option
+from mvcgc.config.explain import (
+    as_user_error,
+    rejected_value,
+    several_values,
+    unknown_key,
+    whole_slot,
+    wrong_option,
+)
 from mvcgc.config.schema import Config
-from mvcgc.config.slots import TASKS, downstream, settle
+from mvcgc.config.slots import DICT_SLOTS, TASKS, downstream, settle
 from mvcgc.errors import UserError
 
 CONFIG_MODULE = "mvcgc.conf"
@@ -205,7 +212,19 @@ class Composer:
 
 
 def compose(overrides: Sequence[str]) -> Config:
-    """One configuration, from Python; see `Composer.compose`."""
+    """Return the checked configuration that a list of overrides stands for, as ``mvcgc run`` composes it.
+
+    Args:
+        overrides: ``key=value`` or ``group=option``; later ones win.
+
+    Raises:
+        UserError: in one line, for what is misspelt, or cannot take its value.
+
+    Example:
+        >>> config = mvcgc.compose(["method=cmc", "cross.lr=0.01"])
+        >>> config.cross.lr, config.seed, config.views
+        (0.01, 0, ['rgb', 'mv'])
+    """
     with composer() as own:
         return own.compose(overrides)
 
@@ -280,7 +299,11 @@ def _set(base: _Base, setting: Setting) -> Callable[[], None]:
     config = base.config
     parent_key, _, name = setting.key.rpartition(".")
     try:
+        if setting.key in base.slots or setting.key in DICT_SLOTS:
+            raise UserError(whole_slot(setting.text, setting.key, base.slots))
         parent = OmegaConf.select(config, parent_key) if parent_key else config
+        if parent is None:
+            raise UserError(unknown_key(setting.key, base.slots))
         if isinstance(parent, ListConfig):
             raise UserError(f"{setting.text}: give the whole list, {parent_key}=[...]")
         old = copy.deepcopy(parent._get_node(name)) if isinstance(parent, DictConfig) else None

@@ -134,6 +134,18 @@ def rejected_value(key: str, value: str, error: BaseException, slots: Slots = NO
     return f"{key}={value}: {_reason(kind, error)}"
 
 
+def whole_slot(override: str, key: str, slots: Slots) -> str:
+    """For a part, or a dict of parts, that is set as a whole: its class comes from a file of its group."""
+    inner = [
+        f"{slot}.{name}"
+        for slot, kind in slots.items()
+        if f"{slot}.".startswith(f"{key}.")
+        for name in keys_of(kind)
+    ]
+    remedy = f"set one of {', '.join(inner)}" if inner else "choose one with downstream=... that names them"
+    return f"{override}: {key} is a group of keys; {remedy}"
+
+
 def nearest_key(key: str, slots: Slots = NO_SLOTS) -> str | None:
     """The valid key that a mistyped one most likely stands for."""
     own = [f"{slot}.{name}" for slot, kind in slots.items() for name in keys_of(kind)]
@@ -181,7 +193,7 @@ def type_of(key: str, slots: Slots = NO_SLOTS) -> Any:
     """The declared type of a dotted key; None if there is no such key. ``X | None`` counts as X."""
     kind: Any = Config
     names = key.split(".")
-    for depth in range(len(names) - 1, 0, -1):
+    for depth in range(len(names), 0, -1):
         if (slot := ".".join(names[:depth])) in slots:
             kind, names = slots[slot], names[depth:]
             break

@@ -14,6 +14,7 @@ from mvcgc.config.schema import Config, RowConfig
 from mvcgc.errors import UserError
 from mvcgc.method.init_only import InitOnly
 from mvcgc.plan import Experiment, Row, TableSpec
+from mvcgc.stages.evaluate.kinds import Retrieve
 
 SINGLE = "run"
 """Name of the table of jobs that name no sweep."""
@@ -96,6 +97,7 @@ class Jobs:
                 tables[key].add(row)
         for table in tables.values():
             _settle_baseline(table)
+            _check_protocol(table)
         return list(tables.values())
 
     def _table(self, job: Sequence[str], name: str, scale: str) -> TableRequest:
@@ -173,6 +175,20 @@ def _varying(jobs: Sequence[Sequence[Setting]]) -> set[str]:
 
 def _telling(job: Sequence[Setting]) -> set[str]:
     return {setting.key for setting in job if setting.component in _TELLING and setting.key not in _UNNAMED}
+
+
+def _check_protocol(table: TableRequest) -> None:
+    """Raise UserError if rows are retrieved by different protocols: their R@k cannot stand in one table."""
+    protocols: dict[str, str] = {}
+    for row in table.rows:
+        kind = row.experiment.downstream.kinds.get("retrieve")
+        if isinstance(kind, Retrieve.Config) and "retrieve" in row.experiment.downstream.tasks:
+            protocols.setdefault(kind.protocol.value, row.name)
+    if len(protocols) > 1:
+        said = " and ".join(f"{protocol} (row {name!r})" for protocol, name in protocols.items())
+        raise UserError(
+            f"downstream.retrieve.protocol: the table {table.name} mixes {said}; give each a table of its own"
+        )
 
 
 def _settle_baseline(table: TableRequest) -> None:

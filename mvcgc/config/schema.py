@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mvcgc.collect.config import TrackingConfig
-from mvcgc.data.clips.sampling import AugmentConfig, ClipConfig, MotionConfig
-from mvcgc.data.index.prepare import DatasetConfig
+from mvcgc.data.clips.sampling import ClipConfig, MotionConfig
 from mvcgc.plan import Column, Experiment, PlotSpec, TableSpec
 from mvcgc.stages.experiment import DownstreamKeys
 from mvcgc.stages.spec import Runtime
@@ -68,10 +67,10 @@ class Config:
     (`mvcgc.config.slots`): its class decides which keys it has.
     """
 
-    dataset: DatasetConfig = field(default_factory=DatasetConfig)
+    dataset: Any = field(default_factory=dict)
     clip: ClipConfig = field(default_factory=ClipConfig)
     motion: MotionConfig = field(default_factory=MotionConfig)
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    augment: Any = field(default_factory=dict)
     views: list[str] = field(default_factory=lambda: ["rgb", "mv"])
     backbone: Any = field(default_factory=dict)
     method: Any = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Slots: top-level keys whose class a configuration chooses by ``_target_``, and with it their keys.
+"""Slots: keys whose class a configuration chooses by ``_target_``, and with it their keys.
 
 Hydra composes such a key without knowing the class. Here it becomes a structured node of the class's
 settings, so that values are checked and misspelt keys suggested as those of fixed keys are.
@@ -12,6 +12,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mvcgc.config.explain import rejected_value
 from mvcgc.config.schema import Config
+from mvcgc.data.augment.base import Augmentation
+from mvcgc.data.index.layouts.base import DatasetConfig, Layout
 from mvcgc.errors import UserError
 from mvcgc.method.base import Method
 from mvcgc.models.backbone import Backbone
@@ -21,25 +23,34 @@ from mvcgc.stages.experiment import DownstreamConfig, DownstreamKeys
 from mvcgc.stages.kind import StageKind
 from mvcgc.stages.spec import Runtime
 
-SLOTS: dict[str, type[Part]] = {"method": Method, "backbone": Backbone}
-"""By top-level key: what its class must derive from."""
+SLOTS: dict[str, type[Part]] = {
+    "dataset": Layout,
+    "method": Method,
+    "backbone": Backbone,
+    "augment": Augmentation,
+    "downstream.augment": Augmentation,
+}
+"""By dotted key: what its class must derive from."""
+
+DICT_SLOTS: dict[str, type[Part]] = {"downstream.datasets": Layout, "downstream.metrics": Metric}
+"""By dotted key of a dict of parts: what each of its classes must derive from."""
 
 TASKS = "downstream"
 """The key below which each key that is not one of `DownstreamKeys` is a task, a kind of stages."""
 
-METRICS = "downstream.metrics"
-"""The key below which each key is a metric of the user's own."""
-
-OPEN = (*SLOTS, TASKS, "resources")
-"""Top-level keys that take any key while Hydra composes; what they may have is checked afterwards."""
+OPEN = (*SLOTS, *DICT_SLOTS, TASKS, "resources")
+"""Keys that take any key while Hydra composes; what they may have is checked afterwards."""
 
 
 def schema() -> DictConfig:
     """Return the root schema that Hydra composes into."""
     node = OmegaConf.structured(Config)
     assert isinstance(node, DictConfig)
+    for slot in SLOTS:
+        parent, name = _place(node, slot)
+        parent[name] = {}
     for key in OPEN:
-        OmegaConf.set_struct(node[key], False)
+        OmegaConf.set_struct(OmegaConf.select(node, key), False)
     OmegaConf.set_struct(node.init.weights, False)  # by any view
     return node
 
@@ -53,15 +64,14 @@ def settle(config: DictConfig) -> dict[str, type]:
     Raises:
         UserError: if a class cannot be had, or a file sets a key that its class does not have.
     """
-    classes: dict[str, type] = {slot: _settle(config, slot, slot, base) for slot, base in SLOTS.items()}
+    slots = dict(SLOTS)
+    for place, base in DICT_SLOTS.items():
+        slots |= {f"{place}.{name}": base for name in OmegaConf.select(config, place)}
     known = {field.name for field in fields(DownstreamKeys)}
-    tasks = {str(key): StageKind for key in config[TASKS] if key not in known}
-    for parent, parts in ((TASKS, tasks), (METRICS, dict.fromkeys(map(str, config[TASKS].metrics), Metric))):
-        for name, base in parts.items():
-            node = OmegaConf.select(config, parent)
-            classes[f"{parent}.{name}"] = _settle(node, name, f"{parent}.{name}", base)
+    slots |= {f"{TASKS}.{key}": StageKind for key in config[TASKS] if key not in known}
+    classes: dict[str, type] = {slot: _settle(config, slot, base) for slot, base in slots.items()}
     for key in OPEN:
-        OmegaConf.set_struct(config[key], True)
+        OmegaConf.set_struct(OmegaConf.select(config, key), True)
     return {**classes, **{f"resources.{kind}": Runtime for kind in config.resources}}
 
 
@@ -72,16 +82,23 @@ def downstream(values: dict[str, Any]) -> DownstreamConfig:
     return DownstreamConfig(**keys, kinds={n: value for n, value in values.items() if n not in known})
 
 
-def _settle(parent: DictConfig, name: str, key: str, base: type[Part]) -> type[PartConfig]:
+def _settle(config: DictConfig, slot: str, base: type[Part]) -> type[PartConfig]:
+    parent, name = _place(config, slot)
     node = parent[name]
     if not isinstance(node, DictConfig) or TARGET not in node:
         given = OmegaConf.to_container(node) if OmegaConf.is_config(node) else node
         raise UserError(
-            f"{key}={given}: names no class; write {TARGET}: mylab.parts.{base.__name__} into its file"
+            f"{slot}={given}: names no class; write {TARGET}: mylab.parts.{base.__name__} into its file"
         )
-    kind = load(node[TARGET], base, key).Config
-    parent[name] = _structured(key, node, kind)
+    kind = load(node[TARGET], base, slot).Config
+    parent[name] = _structured(slot, node, kind)
     return kind
+
+
+def _place(config: DictConfig, slot: str) -> tuple[DictConfig, str]:
+    """Return the node that holds the slot, and the slot's name within it."""
+    parent, _, name = slot.rpartition(".")
+    return (OmegaConf.select(config, parent) if parent else config), name
 
 
 def _structured(slot: str, node: DictConfig, kind: type[PartConfig]) -> DictConfig:
@@ -90,6 +107,8 @@ def _structured(slot: str, node: DictConfig, kind: type[PartConfig]) -> DictConf
     except OmegaConfBaseException as error:
         raise UserError(f"{slot}: {kind.__module__}.{kind.__qualname__}: {one_line(error)}") from error
     assert isinstance(typed, DictConfig)
+    if issubclass(kind, DatasetConfig):
+        typed.name = kind.part.label  # so that ${dataset.name} is right where its file gives none
     for key, value in node.items_ex(resolve=False):
         name = str(key)
         if name == TARGET:

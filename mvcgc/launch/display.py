@@ -13,6 +13,7 @@ from mvcgc.launch.report import Failure
 from mvcgc.plan import Graph, Stage, headline
 from mvcgc.runs.folder import Done
 from mvcgc.runs.journal import Progress as StageProgress
+from mvcgc.runs.progress_text import describe, duration, figures
 
 # A log has a line per running stage this often.
 LINE_EVERY_S = 20.0
@@ -152,42 +153,6 @@ class BarDisplay(Display):
     def close(self) -> None:
         """Restore the terminal."""
         self._bars.stop()
-
-
-def describe(progress: StageProgress) -> str:
-    """Return a stage's progress in one line."""
-    return f"{progress.unit} {progress.step}/{progress.total_steps} {figures(progress)}".rstrip()
-
-
-def figures(progress: StageProgress) -> str:
-    """Return loss, speed and remaining time, if known."""
-    shown = []
-    if "loss" in progress.metrics:
-        shown.append(f"loss {progress.metrics['loss']:.4g}")
-    if "clips_per_s" in progress.metrics:
-        shown.append(f"{progress.metrics['clips_per_s']:.3g} clips/s")
-    left = seconds_left(progress)
-    if left is not None:
-        shown.append(f"{duration(left)} left")
-    return ", ".join(shown)
-
-
-def seconds_left(progress: StageProgress) -> float | None:
-    """Estimate the remaining time by this attempt's speed; None before its first step."""
-    steps, elapsed_ms = progress.step - progress.from_step, progress.ts_ms - progress.begin_ms
-    if steps <= 0 or elapsed_ms <= 0:
-        return None
-    return (progress.total_steps - progress.step) * elapsed_ms / steps / 1000
-
-
-def duration(seconds: float) -> str:
-    """Format a duration: 42 s, 3 min 5 s, 2 h 10 min."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 def start_line(stage: Stage, attempt: int, from_step: int | None, share: Share) -> str:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from mvcgc import dist
-from mvcgc.data.augment import augment
+from mvcgc.data.inputs import Inputs
 from mvcgc.data.loading.batch import Batch
 from mvcgc.method.base import Embeddings, Method
 from mvcgc.method.mining import Ids, relate
@@ -16,6 +16,7 @@ from mvcgc.method.shuffle import Shuffle
 from mvcgc.method.step_metrics import step_metrics
 from mvcgc.phases import phase
 from mvcgc.train import Task, Validated
+from mvcgc.train.arrival import Arrival
 
 CHANCES = 2
 """An accuracy counts as above chance from this many times chance on."""
@@ -29,11 +30,11 @@ class Contrast(Task):
     therefore the same however it is cut.
     """
 
-    def __init__(self, model: ContrastModel, method: Method, epochs: int) -> None:
+    def __init__(self, model: ContrastModel, method: Method, epochs: int, inputs: Inputs) -> None:
         super().__init__()
         self.model = model
         self.leaves_parameters_out = method.leaves_parameters_out
-        self._method, self._epochs = method, epochs
+        self._method, self._epochs, self._inputs = method, epochs, inputs
         self._views = model.queue.views
         turns = [self._turn(epoch) for epoch in range(epochs)]
         self.turns = [0, *(epoch for epoch in range(1, epochs) if turns[epoch] != turns[epoch - 1])]
@@ -52,8 +53,8 @@ class Contrast(Task):
         """Loss: the trained views' terms, summed. Figures: acc_<view>, mined, mined_precision, queue_fill."""
         shuffle = Shuffle.draw(self._shuffle_seed(), len(batch))
         learning: Sequence[str] = self._trained if self.training else ()
-        queries = self.model(_inputs(batch.clip(0)), learning)
-        keys = self.model.keys(_inputs(_shuffled(batch.clip(1), shuffle)), learning)
+        queries = self.model(self._seen(batch.clip(0)), learning)
+        keys = self.model.keys(self._seen(_shuffled(batch.clip(1), shuffle)), learning)
         ids = Ids(batch.video, batch.group, batch.label)
         with phase("gather"):
             everyones, all_ids = _gathered(keys, ids, shuffle)
@@ -95,11 +96,13 @@ class Contrast(Task):
             losses.append(multi_nce(logits, own, candidates).mean())
             found = logits.masked_fill(~candidates, -torch.inf).argmax(dim=1)
             right = found == torch.arange(len(own), device=device)
-            metrics[f"val_acc_{view}"] = right.float().mean().item()
-        left_chance = min(metrics.values()) >= CHANCES / len(own)
-        metrics["val_chance"] = 1 / len(own)
-        metrics["val_loss"] = torch.stack(losses).sum().item()
-        return Validated(metrics, counts=left_chance and bool(self.model.queue.full))
+            metrics[f"val_acc_{view}"] = right.float().mean()
+        metrics["val_loss"] = torch.stack(losses).sum()
+        here = Arrival({**metrics, "full": self.model.queue.full.float()}).values()
+        told = {name: here[name].item() for name in metrics}
+        chance = 1 / len(own)
+        learnt = all(told[f"val_acc_{view}"] >= CHANCES * chance for view in self._trained)
+        return Validated({**told, "val_chance": chance}, counts=learnt and bool(here["full"] > 0))
 
     def _embedded(
         self, batches: Iterable[Batch], device: torch.device
@@ -108,7 +111,7 @@ class Contrast(Task):
         clips: list[list[Tensor]] = []
         for batch in batches:
             here = batch.to(device)
-            shown = [self.model(_inputs(here.clip(number)), ()) for number in (0, 1)]
+            shown = [self.model(self._seen(here.clip(number)), ()) for number in (0, 1)]
             row = [one[view].float() for one in shown for view in self._views]
             clips.append([*row, here.video, here.group, here.label])
         own = [torch.cat(column) for column in zip(*clips, strict=True)]
@@ -130,14 +133,13 @@ class Contrast(Task):
         """Another one for each micro-batch, the same on all ranks, and the same again in a resumed run."""
         return ((self._epoch << 24) + self._step << 12) + len(self._pending)
 
+    def _seen(self, batch: Batch) -> dict[str, Tensor]:
+        """What the encoders see of a batch of single clips, [B, C, T, H, W] by view."""
+        with phase("augmentation"), torch.no_grad(), torch.autocast(batch.video.device.type, enabled=False):
+            return {view: clips[:, 0] for view, clips in self._inputs(batch).items()}
+
     def _turn(self, epoch: int) -> tuple[str, ...]:
         return self._method.trained(self._views, epoch, self._epochs)
-
-
-def _inputs(batch: Batch) -> dict[str, Tensor]:
-    """What the encoders see of a batch of single clips, [B, C, T, H, W] by view."""
-    with phase("augmentation"), torch.no_grad(), torch.autocast(batch.video.device.type, enabled=False):
-        return {view: clips[:, 0] for view, clips in augment(batch).items()}
 
 
 def _shuffled(batch: Batch, shuffle: Shuffle) -> Batch:

@@ -3,6 +3,7 @@
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
 from mvcgc.models.backbone import Backbone
 from mvcgc.models.encoder import pool_map
@@ -18,7 +19,10 @@ def _linear(dim: int, classes: int) -> nn.Linear:
 
 
 class Probe(nn.Module):
-    """The linear probe: batch norm and one linear layer (CoCLR) on the features of a frozen backbone."""
+    """The linear probe on the features of a frozen backbone: l2-norm, batch norm and one linear layer.
+
+    Source: CoCLR, eval/main_classifier.py with ``--train_what last``.
+    """
 
     def __init__(self, dim: int, classes: int) -> None:
         super().__init__()
@@ -26,8 +30,12 @@ class Probe(nn.Module):
         self.linear = _linear(dim, classes)
 
     def forward(self, features: Float[Tensor, "B D"]) -> Float[Tensor, "B classes"]:
-        """Logits."""
-        logits: Tensor = self.linear(self.norm(features))
+        """Return logits."""
+        return self.classify(functional.normalize(features, dim=1))
+
+    def classify(self, normalised: Float[Tensor, "B D"]) -> Float[Tensor, "B classes"]:
+        """Return logits of features that are divided by a length already."""
+        logits: Tensor = self.linear(self.norm(normalised))
         return logits
 
 

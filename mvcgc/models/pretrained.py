@@ -131,10 +131,20 @@ class PretrainedEncoder(nn.Module):
 
 
 def load_encoder(path: str | PathLike[str]) -> PretrainedEncoder:
-    """The encoder of a file that ``mvcgc export`` or ``mvcgc import`` has written: on the CPU, in evaluation
-    mode; see `PretrainedEncoder.forward` for what goes in and comes out.
+    """Load the encoder of a file that ``mvcgc export`` or ``mvcgc import`` has written.
 
-    Raises UserError if the file is not there, not whole or not of this kind.
+    Returns:
+        The encoder on the CPU, in evaluation mode; `PretrainedEncoder.forward` names its input and output.
+
+    Raises:
+        UserError: if the file is missing, damaged, or no encoder file.
+
+    Example:
+        >>> encoder = mvcgc.load_encoder("mv.safetensors")
+        >>> encoder.card.view
+        'mv'
+        >>> encoder(torch.zeros(1, 2, 8, 32, 32)).shape == (1, encoder.dim)
+        True
     """
     card, tensors = read_encoder_file(path)
     encoder = PretrainedEncoder(card)

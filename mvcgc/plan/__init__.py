@@ -2,14 +2,20 @@
 
 ``row`` says what there is to compare, ``recipe`` which stages it takes, ``graph`` shares them among rows,
 ``verdict`` looks at what is finished already, ``why`` explains what is not, ``render`` shows it all,
-``record`` keeps it, and ``active_sweeps`` knows who still wants what. Nothing here runs anything.
+and ``recording`` makes the record that `mvcgc.runs` keeps. Nothing here runs anything.
 """
 
-from mvcgc.plan import active_sweeps
 from mvcgc.plan.dataset import Dataset, Need, dataset_needs, manifests_folder
 from mvcgc.plan.graph import Graph, PlannedRow, Stage, build
-from mvcgc.plan.plot import PlotKind, PlotSpec
-from mvcgc.plan.record import (
+from mvcgc.plan.recording import record_of
+from mvcgc.plan.render import Totals, clip_epochs, pretraining_network_epochs, renderable, text, totals
+from mvcgc.plan.row import Resources, Row, runtime_of
+from mvcgc.plan.speed import Speeds
+from mvcgc.plan.verdict import Action, Verdict, headline, judge
+from mvcgc.plan.why import Difference, Explanation, why
+from mvcgc.runs import active_sweeps
+from mvcgc.runs.plot_spec import PlotKind, PlotSpec
+from mvcgc.runs.record import (
     Column,
     Origin,
     RowRecord,
@@ -18,15 +24,9 @@ from mvcgc.plan.record import (
     TableSpec,
     list_records,
     read_record,
-    record_of,
     records_folder,
     write_record,
 )
-from mvcgc.plan.render import Totals, clip_epochs, pretraining_network_epochs, renderable, text, totals
-from mvcgc.plan.row import Resources, Row, runtime_of
-from mvcgc.plan.speed import Speeds
-from mvcgc.plan.verdict import Action, Verdict, headline, judge
-from mvcgc.plan.why import Difference, Explanation, why
 from mvcgc.runs.state import StageState, State, newest_checkpoint, stage_state
 from mvcgc.stages.experiment import DownstreamConfig, Experiment
 from mvcgc.stages.kind import Cost

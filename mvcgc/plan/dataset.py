@@ -5,17 +5,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mvcgc.data.clips.modalities import needs_vectors
+from mvcgc.data.index.layouts.base import DatasetConfig
 from mvcgc.data.index.manifest import Manifest, manifest_file
-from mvcgc.data.index.prepare import DatasetConfig, DatasetKind
 from mvcgc.plan.cache import ByContent
 from mvcgc.plan.row import Row
 from mvcgc.runs.fingerprint import canonical_json
 from mvcgc.stages.experiment import Experiment
 
 UNSCANNED = "unscanned"
-
-# Videos to train on in split 1, by the datasets' authors: costs are shown by them before a scan.
-PUBLISHED_VIDEOS = {DatasetKind.ucf101: 9_537, DatasetKind.hmdb51: 3_570, DatasetKind.k400: 240_000}
 
 
 @dataclass(frozen=True)
@@ -30,9 +27,7 @@ class Need:
     @property
     def planned_videos(self) -> int:
         """How many videos there will be to train on, as far as that is known without a scan; else 0."""
-        if self.config.kind is DatasetKind.demo:
-            return int(self.config.demo.train)
-        return PUBLISHED_VIDEOS.get(self.config.kind, 0)
+        return self.config.part(self.config).expected_videos
 
 
 class Needs:
@@ -47,7 +42,9 @@ class Needs:
         All its stages see the same videos: those that are fit for all its views.
         """
         vectors = needs_vectors(experiment.views)
-        return Need(config, experiment.clip.frames, vectors, self._identity(config))
+        clip = experiment.clip
+        least = clip.pad.least(clip.frames, config.min_frames)
+        return Need(config, least, vectors, self._identity(config))
 
 
 def dataset_needs(rows: Iterable[Row]) -> list[Need]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from mvcgc.data.index.prepare import DatasetConfig
+from mvcgc.data.index.layouts.base import DatasetConfig
 from mvcgc.stages.experiment import Experiment
 from mvcgc.stages.kind import Cost, StageKind
 from mvcgc.stages.pretrain.kind import Cross, Init

@@ -1,1 +1,1 @@
-"""Runs on disk: fingerprint, folder, lock, journal and state of a stage."""
+"""Runs on disk: a stage's fingerprint, folder, lock, journal and state; a sweep's record. No torch here."""

@@ -17,9 +17,7 @@ from mvcgc import parts
 
 # Dotted keys of a stage's specification that cannot change its result. Everything else counts.
 EXCLUDED: tuple[str, ...] = (
-    "dataset.root",  # where the videos lie; what they are is in the manifest's digest
-    "dataset.name",  # a label for folders and tables
-    "dataset.demo",  # how the demo videos were made; they too are in the digest
+    "dataset.name",  # a label for folders and tables; the videos are in the manifest's digest
 )
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)

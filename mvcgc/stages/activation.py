@@ -16,12 +16,11 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from mvcgc.data.augment import augment
 from mvcgc.data.clips.dataset import Source, WindowDataset
 from mvcgc.data.clips.modalities import RGB
 from mvcgc.data.clips.sampling import ClipConfig, MotionConfig, spread
 from mvcgc.data.index.manifest import Manifest
-from mvcgc.data.index.prepare import DatasetConfig
+from mvcgc.data.inputs import Inputs
 from mvcgc.data.loading.loader import read
 from mvcgc.errors import UserError
 from mvcgc.files import write_atomic
@@ -32,8 +31,11 @@ from mvcgc.stages.context import Result, StageContext
 from mvcgc.stages.evaluate.classify import probe_file
 from mvcgc.stages.evaluate.setup import encoder_backbone
 from mvcgc.stages.kind import KindConfig, StageKind
-from mvcgc.stages.spec import check_clip
+from mvcgc.stages.spec import StageDataset, check_clip
 from mvcgc.video import Matrix, to_rgb
+
+EPSILON = 1e-12
+"""Shortest length that a feature is divided by, as in `torch.nn.functional.normalize`."""
 
 ACTIVATION = Path("activation.npz")
 LINEAR = "linear"
@@ -68,7 +70,7 @@ class ActivationSpec:
 
     task: ActivationConfig
     views: list[str]
-    dataset: DatasetConfig
+    dataset: StageDataset
     clip: ClipConfig
     motion: MotionConfig | None
     backbone: BackboneConfig
@@ -81,7 +83,7 @@ class ActivationSpec:
 class Activation(StageKind):
     """Class activation maps of the linear probe over chosen test videos, looked at in a plot."""
 
-    version = 2
+    version = 3
     Config = ActivationConfig
     Spec = ActivationSpec
     after = (LINEAR,)
@@ -201,7 +203,7 @@ def _look(
     dataset = WindowDataset(source, crops=1, most_windows=1)
     (key,) = dataset.plan(0)
     batch = read([dataset.item(key)])
-    clips = augment(batch.to(context.dist.device))
+    clips = Inputs()(batch.to(context.dist.device))
     maps, scores = {}, {}
     with torch.no_grad():
         for view, network in networks.items():
@@ -216,8 +218,10 @@ def _look(
 
 def class_map(probe: Probe, features: Float[Tensor, "B D t h w"]) -> Float[Tensor, "B classes t h w"]:
     """The probe's logits at every position of a feature map."""
-    positions = features.movedim(1, -1)
-    logits: Tensor = probe(positions.flatten(0, -2))
+    # All positions are divided by the mean's length, as the clip is: so their mean is the clip's logit.
+    length = features.mean(dim=(2, 3, 4)).norm(dim=1).clamp(min=EPSILON)
+    positions = (features / length.view(-1, 1, 1, 1, 1)).movedim(1, -1)
+    logits: Tensor = probe.classify(positions.flatten(0, -2))
     return logits.reshape(*positions.shape[:-1], -1).movedim(-1, 1)
 
 

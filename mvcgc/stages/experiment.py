@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
+from mvcgc.data.augment.base import AugmentationConfig
+from mvcgc.data.augment.coclr import Probe
 from mvcgc.data.clips.modalities import check_views
-from mvcgc.data.clips.sampling import AugmentConfig, ClipConfig, MotionConfig
-from mvcgc.data.index.prepare import DatasetConfig
+from mvcgc.data.clips.sampling import ClipConfig, MotionConfig
+from mvcgc.data.index.layouts.base import DatasetConfig
 from mvcgc.errors import UserError
 from mvcgc.method.base import MethodConfig
 from mvcgc.models.backbone import BackboneConfig
@@ -24,18 +26,24 @@ class DownstreamKeys:
 
     Attributes:
         tasks: what is done with the encoders, each a key below ``downstream`` with its settings.
-        datasets: by a key of the user's choice; none means the dataset of the pre-training.
+        datasets: settings of datasets (`DatasetConfig`) by a key of the user's choice; none means the
+            dataset of the pre-training.
         views: which views' encoders are judged; none means all.
+        augment: how the clips that classifiers learn from vary (`AugmentationConfig`).
         test: crops and windows.
+        hold_out: whether classifiers learn without the validation part; its metrics choose settings. CoCLR
+            trains on the whole split.
         amp: precision of networks that do not learn, for features and tests; bf16 or fp16 halve their time
             on GPUs. Classes are ranked, and neighbours searched, in float32.
         metrics: by name, metrics of classification (`MetricConfig`) reported beside top-1 and top-5.
     """
 
     tasks: list[str] = field(default_factory=lambda: ["linear", "retrieve"])
-    datasets: dict[str, DatasetConfig] = field(default_factory=dict)
+    datasets: dict[str, Any] = field(default_factory=dict)
     views: list[str] = field(default_factory=list)
+    augment: Any = field(default_factory=Probe.Config)
     test: TestConfig = field(default_factory=TestConfig)
+    hold_out: bool = True
     amp: Amp = Amp.none
     metrics: dict[str, Any] = field(default_factory=dict)
 
@@ -78,7 +86,7 @@ class Experiment:
     dataset: DatasetConfig
     clip: ClipConfig
     motion: MotionConfig
-    augment: AugmentConfig
+    augment: AugmentationConfig
     views: list[str]
     backbone: BackboneConfig
     method: MethodConfig

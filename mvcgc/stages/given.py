@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from mvcgc.data.augment import MEAN, MOTION_LIMIT, MOTION_UNIT, REFERENCE_SIZE, STD
+from mvcgc.data.augment.colour import REFERENCE_SIZE
 from mvcgc.data.clips.modalities import RGB, VIEW_CHANNELS
+from mvcgc.data.inputs import MEAN, MOTION_LIMIT, MOTION_UNIT, STD
 from mvcgc.errors import UserError
 from mvcgc.files import sha256_of
 from mvcgc.models.backbone import Backbone, BackboneConfig, build_backbone
@@ -36,7 +37,7 @@ class GivenWeights:
 
 
 def input_of(view: str) -> RgbInput | MotionInput:
-    """Return how clips of ``view`` become the networks' input: see `mvcgc.data.augment`."""
+    """Return how clips of ``view`` become the networks' input: see `mvcgc.data.inputs`."""
     return RgbInput(MEAN, STD) if view == RGB else MotionInput(REFERENCE_SIZE, MOTION_LIMIT, MOTION_UNIT)
 
 

@@ -7,10 +7,11 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mvcgc.data.clips.modalities import RGB
-from mvcgc.data.index.prepare import DatasetConfig
+from mvcgc.data.index.layouts.base import DatasetConfig
 from mvcgc.errors import UserError
 from mvcgc.parts import Part, PartConfig
 from mvcgc.stages.given import starts
+from mvcgc.stages.spec import StageDataset
 from mvcgc.train.optim import OptimConfig
 
 if TYPE_CHECKING:
@@ -129,6 +130,11 @@ def _listed(views: tuple[str, ...]) -> list[str]:
     return list(views)
 
 
+@cache
+def _stage_dataset(name: str, mestimate: bool) -> StageDataset:
+    return StageDataset(name, mestimate)
+
+
 def common(experiment: "Experiment", views: tuple[str, ...], dataset: DatasetConfig) -> dict[str, Any]:
     """Return the fields that every specification has.
 
@@ -137,7 +143,7 @@ def common(experiment: "Experiment", views: tuple[str, ...], dataset: DatasetCon
     """
     return {
         "views": _listed(views),
-        "dataset": dataset,
+        "dataset": _stage_dataset(dataset.name, dataset.mestimate),
         "clip": experiment.clip,
         "motion": None if views == (RGB,) else experiment.motion,
         "backbone": experiment.backbone,

@@ -80,7 +80,8 @@ def _run(folder: StageFolder, attempt: int, stop: StopFlag, journal: JournalWrit
         raise UserError(
             f"{folder.config} is not for this folder or this version of the code: plan the run again"
         )
-    place = dist.setup(config.runtime.device, config.runtime.cpus)
+    runtime = config.runtime
+    place = dist.setup(runtime.device, runtime.cpus, runtime.deterministic)
     spec = read_spec(config, kind.Spec, folder)
     parents = {role: StageFolder(Path(path)) for role, path in config.parents.items()}
     for parent in parents.values():

@@ -47,6 +47,23 @@ def check_clip(
 
 
 @dataclass
+class StageDataset:
+    """What a stage is told of its dataset beside the digest of the manifest.
+
+    Every other setting of a dataset only decides what the manifest lists, so the digest stands for it: a
+    stage neither knows nor imports the layout, and an edited layout gives other stages only if it lists
+    other videos, labels, groups or splits.
+
+    Attributes:
+        name: label for metrics and exported weights; no part of the fingerprint.
+        mestimate: block-match motion vectors where the codec exports none.
+    """
+
+    name: str
+    mestimate: bool = False
+
+
+@dataclass
 class Runtime:
     """How a stage runs; no part of its fingerprint.
 
@@ -55,6 +72,8 @@ class Runtime:
     evenly over ``nodes`` machines and gives each machine ``mem_gb`` GB and the stage ``timeout_min`` minutes
     at a time, or what it gives by default. ``import_from`` are folders in which parts of the user's own are
     found; ``weights`` are the files of given weights, by view.
+    ``deterministic`` has GPUs compute the same bits again, see
+    `mvcgc.dist.make_deterministic`: it changes the rounding alone, as another GPU or number of ranks does.
     """
 
     ranks: int = 1
@@ -66,6 +85,7 @@ class Runtime:
     manifest: str = ""
     checkpoint_every_s: float = 300.0
     log_every: int = 10
+    deterministic: bool = False
     mem_gb: float | None = None
     timeout_min: int | None = None
     import_from: list[str] = field(default_factory=list)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from mvcgc import dist
+from mvcgc.train.arrival import Arrival
 
 
 class Meter:
@@ -34,8 +35,8 @@ class Meter:
         """Sum and count of each figure over all ranks, float64 [2] on the CPU. All ranks call it."""
         if not self._sums:
             return {}
-        names = sorted(self._sums)
-        local = torch.stack([self._sums[name].cpu() for name in names])
+        names, sums = sorted(self._sums), Arrival(self._sums).values()
+        local = torch.stack([sums[name] for name in names])
         return dict(zip(names, dist.all_reduce_sum(local), strict=True))
 
     def means(self) -> dict[str, float]:
@@ -48,7 +49,7 @@ class Meter:
 
     def state_dict(self) -> dict[str, Tensor]:
         """This rank's sums and counts."""
-        return {name: entry.cpu() for name, entry in self._sums.items()}
+        return Arrival(self._sums).values()
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Go on from a `state_dict`."""

@@ -146,14 +146,21 @@ def check_precision(amp: Amp, device: torch.device) -> None:
         raise UserError("optim.amp=bf16 gives wrong gradients on CPUs: use optim.amp=none, or a GPU")
 
 
-def build_optimizer(parameters: Iterable[nn.Parameter], config: OptimConfig) -> Optimizer:
-    """The optimiser over the parameters that want a gradient; see `step_unless` for its steps."""
-    trained = [parameter for parameter in parameters if parameter.requires_grad]
+def build_optimizer(groups: Iterable[tuple[Iterable[nn.Parameter], float]], config: OptimConfig) -> Optimizer:
+    """Return the optimiser over the parameters that want a gradient; see `step_unless` for its steps.
+
+    ``groups`` are parameters and the factor of their learning rate.
+    """
+    trained: list[dict[str, Any]] = [
+        {"params": [one for one in parameters if one.requires_grad], "factor": factor}
+        for parameters, factor in groups
+    ]
     if config.kind is OptimKind.adam:
         return Adam(trained, lr=config.lr, weight_decay=config.weight_decay, fused=True)
     sgd = SGD(trained, lr=config.lr, weight_decay=config.weight_decay, momentum=config.momentum, fused=True)
     if config.momentum > 0:
-        for parameter in trained:  # else a first step that is left out leaves them as they were allocated
+        # Else a first step that is left out leaves them as they were allocated.
+        for parameter in (one for group in sgd.param_groups for one in group["params"]):
             sgd.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
     return sgd
 
@@ -222,7 +229,7 @@ class Schedule:
     def apply(self, optimizer: Optimizer, step: int) -> None:
         """Set the optimiser to the rate of this step."""
         for group in optimizer.param_groups:
-            group["lr"] = self.lr(step)
+            group["lr"] = self.lr(step) * group["factor"]
 
     def epoch_done(self, epoch: int, val_loss: float, counts: bool = True) -> None:
         """Take note of an epoch's validation loss; changes the rate under ``plateau`` alone.

@@ -52,7 +52,7 @@ class TrainState:
         return cls(
             task=task,
             net=net,
-            optimizer=build_optimizer(task.parameters(), config),
+            optimizer=build_optimizer(task.parameter_groups(), config),
             schedule=Schedule(config, steps_per_epoch, task.turns),
             scaler=GradScaler(device.type, enabled=config.amp is Amp.fp16),
             statistics=RunningStatistics(nn.Identity() if config.sync_bn or task.same_batches else task),
@@ -104,8 +104,9 @@ class TrainState:
     def restore(self, checkpoints: Checkpoints) -> bool:
         """Go on from the newest checkpoint; False if there is none.
 
-        With the number of ranks that wrote it, on CPUs, the run goes on to the bit. With another number the
-        generators start from the step and the rank, all else goes on.
+        With the number of ranks that wrote it the run goes on to the bit, on CPUs, and on GPUs as far as
+        `mvcgc.dist.make_deterministic` reaches. With another number the generators start from the step and
+        the rank, all else goes on.
         """
         loaded = checkpoints.load()
         if loaded is None:

@@ -21,6 +21,10 @@ class Task(nn.Module, ABC):
     # Whether all ranks get the same batches instead of a share of each.
     same_batches: bool = False
 
+    def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
+        """Return parameters with the factor of their learning rate; all with 1 by default."""
+        return [(list(self.parameters()), 1.0)]
+
     @abstractmethod
     def forward(self, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean loss over this rank's batch, and figures to report (see `mvcgc.train.meter.Meter.add`).

@@ -190,6 +190,15 @@ def decoding(
         raise VideoError(path, reason, f"{does}: {reason_of(error)}") from error
 
 
+@contextmanager
+def converting(path: Path) -> Iterator[None]:
+    """Turn libav's errors while it crops and scales the frames of ``path`` into a VideoError (CORRUPT)."""
+    try:
+        yield
+    except av.error.FFmpegError as error:
+        raise VideoError(path, Reason.CORRUPT, f"cannot be converted: {reason_of(error)}") from error
+
+
 def reason_of(error: Exception) -> str:
     """libav's own words for an error, without its number and the file's name; PyAV's with their class."""
     if isinstance(error, (av.error.FFmpegError, OSError)):

@@ -1,6 +1,6 @@
 """The writer of video files from pictures: reproducible bytes, for the demo data and for tests."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -87,14 +87,7 @@ def encode(
             configure(stream.codec_context, codec, bframes, gop)
             if rotation:
                 stream.set_display_rotation(-rotation)
-            converter = VideoReformatter()
-            for index, picture in enumerate(chain([first], pictures)):
-                if picture.shape != first.shape:
-                    raise ValueError(f"{path}: frame {index} is {picture.shape}, the first is {first.shape}")
-                given = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
-                # The encoder's own conversion is neither exact nor the same on every processor.
-                frame = converter.reformat(given, format="yuv420p", interpolation=EXACT, threads=1)
-                frame.pts, frame.time_base = index, 1 / Fraction(fps)
+            for frame in _frames(path, chain([first], pictures), first.shape, fps):
                 container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
         partial.replace(path)
@@ -102,6 +95,21 @@ def encode(
         raise ValueError(f"{path}: {codec} cannot write it: {reason_of(error)}") from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _frames(
+    path: Path, pictures: Iterable[UInt8[np.ndarray, "H W 3"]], shape: tuple[int, ...], fps: int | Fraction
+) -> Iterator[av.VideoFrame]:
+    """What an encoder takes of RGB pictures of ``shape``, one shown after the other."""
+    converter = VideoReformatter()
+    for index, picture in enumerate(pictures):
+        if picture.shape != shape:
+            raise ValueError(f"{path}: frame {index} is {picture.shape}, the first is {shape}")
+        given = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+        # The encoder's own conversion is neither exact nor the same on every processor.
+        frame = converter.reformat(given, format="yuv420p", interpolation=EXACT, threads=1)
+        frame.pts, frame.time_base = index, 1 / Fraction(fps)
+        yield frame
 
 
 def configure(context: VideoCodecContext, codec: str, bframes: int, gop: int) -> None:

@@ -5,6 +5,7 @@ from functools import cached_property
 from itertools import chain
 from pathlib import Path
 
+import numpy as np
 from av.container import InputContainer
 from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
@@ -13,6 +14,7 @@ from mvcgc.video.container import (
     AVI,
     MOVIE,
     VideoPacket,
+    converting,
     decoding,
     delay_of,
     demuxer_of,
@@ -24,7 +26,7 @@ from mvcgc.video.errors import Reason, VideoError
 from mvcgc.video.headers import VOP_START
 from mvcgc.video.info import UPRIGHT, Clock, Opening, Orientation, fit_clock
 from mvcgc.video.orientation import orientation_of
-from mvcgc.video.picture import checksum
+from mvcgc.video.picture import Converter, checksum
 from mvcgc.video.vectors import exports
 
 MICROSECONDS = 1e6
@@ -46,6 +48,10 @@ ATTEMPTS = 3
 """Passes until the decoder's delay is the same at the end as at the start."""
 
 
+KeyPacket = tuple[int | None, int | None, int]
+"""Of a packet that is marked as a keyframe: (pts, dts, size)."""
+
+
 @dataclass
 class Pass:
     """Results of a linear decode of the whole stream.
@@ -55,7 +61,7 @@ class Pass:
         codec, fps: of the stream.
         pts, dts: of each frame, in display order.
         keys: pts of each intra keyframe -> display index and checksum.
-        packets: (pts, dts, size) of each keyframe packet, in decode order.
+        packets: each keyframe packet, in decode order.
         stamps: pts of the packets that should make a frame.
         delivered: packets with data that the container presents.
         end: dts behind the last packet.
@@ -70,7 +76,7 @@ class Pass:
     pts: list[int | None] = field(default_factory=list)
     dts: list[int | None] = field(default_factory=list)
     keys: dict[int | None, tuple[int, int]] = field(default_factory=dict)
-    packets: list[tuple[int | None, int | None, int]] = field(default_factory=list)
+    packets: list[KeyPacket] = field(default_factory=list)
     stamps: list[int | None] = field(default_factory=list)
     delivered: int = 0
     end: int = 0
@@ -136,6 +142,8 @@ class Pass:
         if index == 0:
             self.size = (frame.height, frame.width)
             self.orientation = orientation_of(frame)
+            with converting(path):
+                Converter(UPRIGHT, None, np.empty((3, 1, 16, 16), np.uint8)).convert(frame, 0)
         elif (frame.height, frame.width) != self.size:
             was = f"{self.size[1]}x{self.size[0]}"
             now = f"{frame.width}x{frame.height}"

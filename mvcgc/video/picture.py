@@ -2,7 +2,7 @@
 
 The conversion of reference is libswscale's, bilinear (which averages over the source area when it shrinks),
 with exact rounding, to 4:4:4 and limited range, in the colour space that the picture is tagged with. What is
-left to do to RGB is linear, and done on the device (`mvcgc.data.augment`): here it would take as long again.
+left to do to RGB is linear, and done on the device (`mvcgc.data.inputs`): here it would take as long again.
 Luma is cropped to the pixel; subsampled chroma to its own grid, so with an odd offset the colour lies one
 pixel off; at the edges of a crop it is interpolated from the crop alone.
 """

@@ -18,13 +18,12 @@ from collections import Counter
 from itertools import chain
 from pathlib import Path
 
-from av.container import InputContainer
-from av.video.stream import VideoStream
+from av.video.frame import VideoFrame
 
 from mvcgc.video.container import decoding, demuxing, open_video, set_delay, stat_of
 from mvcgc.video.errors import Reason, VideoError
 from mvcgc.video.info import Clock, VideoInfo
-from mvcgc.video.linear import Pass, decode_whole
+from mvcgc.video.linear import KeyPacket, Pass, decode_whole
 from mvcgc.video.picture import checksum
 
 
@@ -74,47 +73,61 @@ def _seek_points(path: Path, seen: Pass) -> tuple[tuple[int, ...], tuple[int, ..
     """
     found: list[tuple[int, int]] = []
     times = Counter(seen.pts)
-    container, stream = open_video(path, seen.opening, export=False)
-    with container:
+    with _Seeker(path, seen) as seeker:
         for packet in reversed(seen.packets):
             pts, dts, _ = packet
             if pts not in seen.keys or (pts is not None and times[pts] > 1):
                 continue
-            index, expected = seen.keys[pts]
             for stamp in (dts, pts):  # most demuxers search by dts, some (HEVC in .mp4) by pts
-                if stamp is None:
-                    continue
-                reached, frame = _seek(path, container, stream, stamp, seen.delay)
-                # After a seek libav does not know the dts of the first packets of .mkv.
-                same = reached == packet or (reached and pts is not None and reached[::2] == packet[::2])
-                if same and frame == expected:
-                    found.append((index, stamp))
+                if stamp is not None and seeker.leads_to(packet, stamp):
+                    found.append((seen.keys[pts][0], stamp))
                     break
     found.sort()
     return tuple(index for index, _ in found), tuple(stamp for _, stamp in found)
 
 
-def _seek(
-    path: Path, container: InputContainer, stream: VideoStream, stamp: int, delay: int
-) -> tuple[tuple[int | None, int | None, int] | None, int | None]:
-    """Seek to ``stamp``: (pts, dts, size) of the packet there, and the checksum of its frame.
+class _Seeker:
+    """Tries seeks in a file that a linear pass has ``seen``."""
 
-    None where there is no seeking, or the packet does not make a sound keyframe.
-    """
-    reached = None
-    try:
-        with decoding(path):
-            container.seek(stamp, stream=stream)
-            if delay:
-                set_delay(stream.codec_context, delay)
-            with demuxing(container, stream) as packets:
-                for packet in chain(packets, [None]):
-                    if reached is None and packet is not None:
-                        reached = packet.pts, packet.dts, packet.size
-                    for frame in stream.codec_context.decode(packet):
-                        if reached is not None and frame.pts == reached[0]:
-                            sound = frame.key_frame and not frame.is_corrupt
-                            return reached, checksum(frame) if sound else None
-    except VideoError:
-        pass
-    return reached, None
+    def __init__(self, path: Path, seen: Pass) -> None:
+        self._path, self._seen = path, seen
+        self._container, self._stream = open_video(path, seen.opening, export=False)
+
+    def __enter__(self) -> "_Seeker":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._container.close()
+
+    def leads_to(self, wanted: KeyPacket, stamp: int) -> bool:
+        """Return whether a seek to ``stamp`` leads to the packet ``wanted``, and that makes its frame."""
+        # Of two fields in packets of their own the first is no frame yet: then decode on.
+        return any(self._leads_to(wanted, stamp, alone=alone) for alone in (True, False))
+
+    def _leads_to(self, wanted: KeyPacket, stamp: int, *, alone: bool) -> bool:
+        """With ``alone``, nothing is decoded but that packet."""
+        container, context = self._container, self._stream.codec_context
+        pts, dts, size = wanted
+        try:
+            with decoding(self._path):
+                container.seek(stamp, stream=self._stream)
+                if self._seen.delay:
+                    set_delay(context, self._seen.delay)
+                with demuxing(container, self._stream) as packets:
+                    first = next(packets, None)
+                    if first is None or (first.pts, first.size) != (pts, size):
+                        return False
+                    # After a seek libav does not know the dts of the first packets of .mkv.
+                    if pts is None and first.dts != dts:
+                        return False
+                    for packet in (first, None) if alone else chain([first], packets, [None]):
+                        for frame in context.decode(packet):
+                            if frame.pts == pts:
+                                return self._is_whole(frame)
+        except VideoError:
+            pass
+        return False
+
+    def _is_whole(self, frame: VideoFrame) -> bool:
+        expected = self._seen.keys[frame.pts][1]
+        return frame.key_frame and not frame.is_corrupt and checksum(frame) == expected

@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 from mvcgc.video.blocks import BlockMatcher
 from mvcgc.video.clip import Clip, ClipRequest
 from mvcgc.video.colour import Matrix
-from mvcgc.video.container import GROUP
+from mvcgc.video.container import GROUP, converting
 from mvcgc.video.coviar import Recoder
 from mvcgc.video.distances import Distances
 from mvcgc.video.errors import Reason, VideoError
@@ -135,9 +135,10 @@ class Reader:
         """Give all parts what they need of the frames, and let go of these."""
         # Once for all clips that show a frame; an estimator is each clip's own.
         records = [None if distances is None else self._record(shown, distances) for shown in decoded]
-        for shown, record in zip(decoded, records, strict=True):
-            for part in parts:
-                part.take(shown, record)
+        with converting(self._path):
+            for shown, record in zip(decoded, records, strict=True):
+                for part in parts:
+                    part.take(shown, record)
         decoded.clear()
 
     def _estimator(self, motion: bool) -> BlockMatcher | Recoder | None:

@@ -93,24 +93,36 @@ class FrameStream:
         Raises:
             VideoError: TRUNCATED if the stream ends before; CORRUPT if it does not decode as it did.
         """
-        if index != self._next or stop != self._stop:
-            self._go(index, stop)
-        try:
-            while index < end:
-                shown = self._run_to(index)
-                if shown is None and self._drained:
-                    # No anchor was decoded before the last frame: in such a file, seek again and decode on.
-                    self._drains, self._next = False, sys.maxsize
-                    self._go(index, stop)
-                    shown = self._run_to(index)
-                if shown is None:
-                    seen = f"ends after frame {self._next - 1}; the probe saw frame {index}"
-                    raise VideoError(self._path, Reason.TRUNCATED, seen)
+        retries = True
+        while index < end:
+            try:
+                shown = self._show(index, stop)
+            except VideoError:
+                self._next = sys.maxsize  # whatever is asked for next, seek
+                if not retries:
+                    raise
+                # A demuxer may lose its way in an odd file; a read must not depend on those before.
+                retries = False
+                self._reopen()
+            else:
+                retries = False  # what was shown before an error is not to be trusted either
                 yield shown
                 index = shown.place.index + 1
-        except VideoError:
-            self._next = sys.maxsize  # whatever is asked for next, seek
-            raise
+
+    def _show(self, index: int, stop: int) -> Shown:
+        """The frame ``index``, or the next one that is decoded."""
+        if index != self._next or stop != self._stop:
+            self._go(index, stop)
+        shown = self._run_to(index)
+        if shown is None and self._drained:
+            # No anchor was decoded before the last frame: in such a file, seek again and decode on.
+            self._drains, self._next = False, sys.maxsize
+            self._go(index, stop)
+            shown = self._run_to(index)
+        if shown is None:
+            seen = f"ends after frame {self._next - 1}; the probe saw frame {index}"
+            raise VideoError(self._path, Reason.TRUNCATED, seen)
+        return shown
 
     def _go(self, index: int, stop: int) -> None:
         """Seek if that is the nearer way to ``index``. Frames before it may be skipped, and all before
@@ -136,36 +148,43 @@ class FrameStream:
             number = self._index(frame)
             self._next = number + 1
             keyframe = number in self._keyframes
-            self._check(frame, number, keyframe=keyframe)
+            if frame.is_corrupt or (frame.height, frame.width) not in self._sizes:
+                raise self._refusal(frame, number)
+            if keyframe and not frame.key_frame:
+                raise VideoError(self._path, Reason.CORRUPT, f"frame {number} is no keyframe any more")
             shown = self._references.show(frame, number, keyframe=keyframe)
             if number >= index:
                 return shown
         return None
 
-    def _check(self, frame: VideoFrame, number: int, *, keyframe: bool) -> None:
-        """Refuse a frame that is not what the probe saw; all others are predicted from it."""
-        size = frame.height, frame.width
-        if size not in self._sizes:
-            (height, width), now = self._info.coded, f"{frame.width}x{frame.height}"
-            seen = f"frame {number} has {now} pixels, the probe saw {width}x{height}"
-            raise VideoError(self._path, Reason.RESOLUTION, seen)
-        if frame.is_corrupt or (keyframe and not frame.key_frame):
-            seen = f"frame {number} " + ("is damaged" if frame.is_corrupt else "is no keyframe any more")
-            raise VideoError(self._path, Reason.CORRUPT, seen)
+    def _refusal(self, frame: VideoFrame, number: int) -> VideoError:
+        """The error for a frame that is not what the probe saw; all others are predicted from it."""
+        if frame.is_corrupt:
+            return VideoError(self._path, Reason.CORRUPT, f"frame {number} is damaged")
+        (height, width), now = self._info.coded, f"{frame.width}x{frame.height}"
+        seen = f"frame {number} has {now} pixels, the probe saw {width}x{height}"
+        return VideoError(self._path, Reason.RESOLUTION, seen)
 
     def _open(self) -> None:
         info = self._info
         if info.stat is not None and (found := stat_of(self._path)) != info.stat:
-            grown = f"{info.stat[0]} bytes then, {found[0]} now"
-            if found[0] == info.stat[0]:
-                grown = "it was written to"
-            raise VideoError(self._path, Reason.CHANGED, f"has changed since it was scanned: {grown}")
+            sizes = info.stat[0], found[0]
+            how = "it was written to" if sizes[0] == sizes[1] else f"{sizes[0]} bytes then, {sizes[1]} now"
+            raise VideoError(
+                self._path, Reason.CHANGED, f"has changed since it was scanned ({how}): scan again"
+            )
         self._file = open_video(self._path, info.opening, export=self._export, pictures=self._pictures)
         if info.codec != (codec := self._file[1].codec_context.codec.canonical_name):
             self._file[0].close()
             raise VideoError(self._path, Reason.CHANGED, f"is {codec} now, the probe saw {info.codec}")
         self._references = References(self._file[1].codec_context)
         self._restart(first=0)
+
+    def _reopen(self) -> None:
+        container, _ = self._opened()
+        self._frames.close()
+        self._open()
+        container.close()
 
     def _opened(self) -> tuple[InputContainer, VideoStream]:
         if self._file is None:
@@ -183,11 +202,11 @@ class FrameStream:
 
     def _seek(self, slot: int) -> None:
         """Go to the info's keyframe number ``slot``; -1, where there are none, is the start of the file."""
-        if slot < 0:
-            self.close()
-            self._open()
-            return
+        self._next = sys.maxsize  # should it fail
         self._frames.close()
+        if slot < 0:
+            self._reopen()
+            return
         container, stream = self._opened()
         with decoding(self._path):
             container.seek(self._info.seeks[slot], stream=stream)

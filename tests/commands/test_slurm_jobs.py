@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from fake_sweep import FakeSweep
 
-from mvcgc import commands
+from mvcgc.commands.cancel import cancel
+from mvcgc.commands.status import status, watch
 from mvcgc.errors import UserError
 from mvcgc.launch.slurm import queue
 from mvcgc.launch.slurm.queue import Job, JobState, QueueUnavailable
@@ -78,7 +79,7 @@ def stages_of(fake: FakeSweep) -> dict[str, str]:
 
 
 def shown(fake: FakeSweep) -> str:
-    return commands.status(fake.root, fake.record)
+    return status(fake.root, fake.record)
 
 
 def note(fake: FakeSweep, name: str) -> str:
@@ -158,7 +159,7 @@ class TestStatus:
                 sweep.finish(stage, loss=1.0)
 
         monkeypatch.setattr(time, "sleep", finish)
-        commands.watch(sweep.root, sweep.record)
+        watch(sweep.root, sweep.record)
         out = capsys.readouterr().out
         assert "0 of 5 stages finished" in out
         assert "5 of 5 stages finished" in out
@@ -170,7 +171,7 @@ class TestCancel:
         cluster.add(sweep, stages["init/rgb"], "12")
         cluster.add(sweep, stages["cross"], "13", JobState.PENDING)
         cluster.add(sweep, stages["init/mv"], "11", JobState.FAILED)
-        lines = commands.cancel(sweep.root, None)
+        lines = cancel(sweep.root, None)
         assert cluster.cancelled == ["12", "13"]
         assert lines == [f"{stages['init/rgb']}: cancelled job 12", f"{stages['cross']}: cancelled job 13"]
         assert active_sweeps.ongoing(sweep.root) == []
@@ -182,25 +183,25 @@ class TestCancel:
         cluster.add(sweep, stages_of(sweep)["init/rgb"], "12")
         cluster.add(other, stages_of(other)["init/mv"], "13")
         cluster.add(sweep, stages_of(sweep)["cross"], "14", JobState.PENDING)
-        lines = commands.cancel(sweep.root, "ablation_loss")
+        lines = cancel(sweep.root, "ablation_loss")
         assert cluster.cancelled == ["14"]
         assert f"{stages_of(sweep)['init/rgb']} goes on: {other.record.id} needs it" in lines
         # Once nobody else needs them, the other sweep takes them along, whoever submitted them.
-        commands.cancel(sweep.root, "other")
+        cancel(sweep.root, "other")
         assert sorted(cluster.cancelled) == ["12", "13", "14"]
 
     def test_a_stage_that_one_sweep_needs(self, sweep: FakeSweep, cluster: Cluster) -> None:
         cluster.add(sweep, stages_of(sweep)["cross"], "13")
-        assert commands.cancel(sweep.root, "cross") == [f"{stages_of(sweep)['cross']}: cancelled job 13"]
+        assert cancel(sweep.root, "cross") == [f"{stages_of(sweep)['cross']}: cancelled job 13"]
         cluster.change("13", state=JobState.CANCELLED)
         with pytest.raises(UserError, match="cross does not run"):
-            commands.cancel(sweep.root, "cross")
+            cancel(sweep.root, "cross")
 
     def test_a_stage_that_two_sweeps_need(self, sweep: FakeSweep, cluster: Cluster) -> None:
         make_sweep(sweep.root, "other", row="CMC")
         cluster.add(sweep, stages_of(sweep)["init/rgb"], "12")
         with pytest.raises(UserError, match=r"is needed by ablation_loss-.* and other-"):
-            commands.cancel(sweep.root, "init/rgb")
+            cancel(sweep.root, "init/rgb")
         assert cluster.cancelled == []
 
     def test_jobs_of_another_cluster(
@@ -209,7 +210,7 @@ class TestCancel:
         cluster.add(sweep, stages_of(sweep)["cross"], "13")
         monkeypatch.setattr(queue, "cluster_name", lambda: "small")
         with pytest.raises(UserError, match="give the same command on a machine of big"):
-            commands.cancel(sweep.root, None)
+            cancel(sweep.root, None)
         assert "job 13 on big since" in note(sweep, "cross")
 
 

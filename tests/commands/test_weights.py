@@ -12,8 +12,8 @@ from stage_factories import CROSS, INFONCE, make_dataset, make_stage, spec
 import mvcgc
 from mvcgc import cli
 from mvcgc.commands.weights import export_encoder
-from mvcgc.data.augment import augment
 from mvcgc.data.clips.sampling import Draw
+from mvcgc.data.inputs import Inputs
 from mvcgc.data.loading.batch import Batch
 from mvcgc.errors import UserError
 from mvcgc.models import pool_map
@@ -71,7 +71,7 @@ def clips_of(view: str) -> tuple[torch.Tensor, torch.Tensor]:
     ids = torch.arange(2)
     draws = torch.tensor([[Draw(0, Box(0, 0, 32, 32)).row()]] * 2)
     batch = Batch({view: stored}, draws, ids, ids, ids, ["a", "b"], 0 * ids)
-    return given, augment(batch)[view][:, 0]
+    return given, Inputs()(batch)[view][:, 0]
 
 
 @pytest.mark.parametrize(("name", "view"), [("init/rgb", "rgb"), ("cross", "rgb"), ("cross", "mv")])

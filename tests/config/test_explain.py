@@ -24,7 +24,15 @@ LINES = [
     ("views=[rgb,mv]", "views=[rgb,mv]: choose one of rgb_mv, "),
     ("method.mining=inter", "method.mining=inter: choose one of intersection, union"),
     ("init.amp=bf32", "init.amp=bf32: choose one of bf16, "),
-    ("dataset.kind=ucf", "dataset.kind=ucf: choose one of ucf101, "),
+    ("dataset=ucf", "dataset=ucf: choose one of ucf101, "),
+    ("dataset.trian=9", "there is no key dataset.trian: did you mean dataset.train?"),
+    ("dataset.classes=two", "dataset.classes=two: must be a whole number"),
+    ("dataset.classes=1", "dataset.classes=1: give 2 to 8"),
+    ("downstream.datasets.x.root=a", "there is no key downstream.datasets.x.root: "),
+    (
+        "downstream.datasets={x: 3}",
+        "downstream.datasets={x: 3}: downstream.datasets is a group of keys; ",
+    ),
     ("method.k=five", "method.k=five: must be a whole number"),
     ("cross.lr=fast", "cross.lr=fast: must be a number"),
     ("method.init=maybe", "method.init=maybe: must be true or false"),
@@ -63,6 +71,25 @@ def test_a_method_takes_its_own_keys_only(composed: Composer) -> None:
         composed.compose(["method=cmc", "method.k=1"])
     with pytest.raises(UserError, match=re.escape("no key method.cycle: did you mean method.cycles?")):
         composed.compose(["method=coclr", "method.cycle=2"])
+
+
+HMDB51 = "downstream.datasets.hmdb51"
+DATASET_LINES = [
+    (f"{HMDB51}.splt=2", f"there is no key {HMDB51}.splt: did you mean {HMDB51}.split?"),
+    (f"{HMDB51}.split=4", f"{HMDB51}.split=4: the official splits are 1, 2 and 3"),
+    (f"{HMDB51}.split=one", f"{HMDB51}.split=one: must be a whole number"),
+    (f"{HMDB51}.train=9", f"there is no key {HMDB51}.train: "),
+    (f"{HMDB51}=3", f"{HMDB51}=3: {HMDB51} is a group of keys; set one of {HMDB51}.name, {HMDB51}.root, "),
+    ("downstream.datasets.kth.root=a", "there is no key downstream.datasets.kth.root: did you mean"),
+    ("downstream.datasets.kth=3", "there is no key downstream.datasets.kth: "),
+]
+
+
+@pytest.mark.parametrize(("override", "line"), DATASET_LINES, ids=[override for override, _ in DATASET_LINES])
+def test_line_of_a_dataset_that_is_tested_on(composed: Composer, override: str, line: str) -> None:
+    with pytest.raises(UserError, match=f"^{re.escape(line)}") as raised:
+        composed.compose(["downstream=ucf101_hmdb51", override])
+    assert "\n" not in str(raised.value)
 
 
 def test_what_does_not_go_together(composed: Composer) -> None:

@@ -6,7 +6,11 @@ import pytest
 
 import mvcgc.conf
 from mvcgc.config import Composer, Config
-from mvcgc.data.index.prepare import DatasetKind
+from mvcgc.data.augment.coclr import CoCLR as CoCLRAugmentation
+from mvcgc.data.augment.coclr import Probe
+from mvcgc.data.augment.photometric import Photometric
+from mvcgc.data.index.layouts.kinetics import K400
+from mvcgc.data.index.layouts.official import UCF101
 from mvcgc.method.base import Method
 from mvcgc.method.cmc import CMC
 from mvcgc.method.coclr import CoCLR
@@ -77,9 +81,15 @@ def assert_paper(config: Config, *, queue: int, init: int, cross: int) -> None:
     assert config.downstream.linear.momentum == 0.9
     assert (config.downstream.test.crops, config.downstream.test.windows) == (10, 0)
     augment = config.augment
+    assert isinstance(augment, CoCLRAugmentation.Config)
     assert (augment.area, augment.jitter) == ([0.2, 1.0], [0.4, 0.4, 0.4, 0.1])
-    chances = (augment.flip, augment.jitter_p, augment.grey_p, augment.blur_p, augment.same_time_p)
-    assert chances == (0.5, 0.8, 0.2, 0.5, 0.5)
+    chances = (augment.flip, augment.jitter_p, augment.grey_p, augment.blur_p)
+    assert chances == (0.5, 0.8, 0.2, 0.5)
+    assert (augment.same_time_p, augment.strong_p) == (0.5, 0.3)
+    probe = config.downstream.augment
+    assert isinstance(probe, Probe.Config)
+    assert (probe.area, probe.flip) == ([0.2, 1.0], 0.5)
+    assert (probe.jitter_p, probe.grey_p, probe.blur_p) == (0.3, 0, 0)
     resources = config.resources
     assert (resources.init.ranks, resources.init.gpus, resources.cross.ranks) == (4, 1, 4)
 
@@ -87,19 +97,34 @@ def assert_paper(config: Config, *, queue: int, init: int, cross: int) -> None:
 def test_scale_ucf101_is_the_paper(composed: Composer) -> None:
     config = composed.compose(["scale=ucf101"])
     assert_paper(config, queue=2048, init=300, cross=200)
-    assert config.dataset.kind is DatasetKind.ucf101
+    assert config.dataset.part is UCF101
     assert config.sweep.motion_sizes == [128, 64, 32]
 
 
 def test_scale_k400_is_the_paper(composed: Composer) -> None:
     config = composed.compose(["scale=k400"])
     assert_paper(config, queue=16384, init=200, cross=50)
-    assert config.dataset.kind is DatasetKind.k400
+    assert config.dataset.part is K400
+
+
+def test_the_demo_changes_both_clips_and_keeps_what_classifiers_see_weak(composed: Composer) -> None:
+    config = composed.compose([])
+    assert isinstance(config.augment, Photometric.Config)
+    assert (config.augment.jitter_p, config.augment.same_time_p) == (0.8, 0.0)
+    assert isinstance(config.downstream.augment, Probe.Config)
+    assert config.augment.area == config.downstream.augment.area == [0.4, 1.0]
+
+
+def test_a_scales_augmentation_can_be_replaced(composed: Composer) -> None:
+    given = ["scale=ucf101", "augment=strong", "augment.blur_p=0.1", "downstream.augment.jitter_p=0.2"]
+    config = composed.compose(given)
+    assert config.augment == Photometric.Config(blur_p=0.1)
+    assert config.downstream.augment == Probe.Config(jitter_p=0.2)
 
 
 def test_dataset_and_scale_choose_each_other_unless_both_are_given(composed: Composer) -> None:
     both = composed.compose(["dataset=ucf101", "scale=demo"])
-    assert both.dataset.kind is DatasetKind.ucf101
+    assert both.dataset.part is UCF101
     assert both.clip == composed.compose([]).clip
     assert composed.compose(["dataset=hmdb51", "scale=ucf101"]).cross.epochs == 200
 

@@ -10,10 +10,10 @@ import pytest
 
 from mvcgc.data.demo import DemoConfig, make_demo
 from mvcgc.data.demo import make as make_module
+from mvcgc.data.demo.layout import demo
 from mvcgc.data.demo.make import PARTS, jobs
 from mvcgc.data.demo.motions import Motion, pose
 from mvcgc.data.demo.render import render
-from mvcgc.data.index.layouts import folder
 from mvcgc.errors import UserError
 
 SMALL = DemoConfig(train=16, val=8, test=8, size=64, frames=16)
@@ -165,7 +165,7 @@ def test_the_files_are_of_both_codecs_with_and_without_b_frames(tmp_path: Path) 
 
 
 def test_the_layout_lists_what_was_made(made: Path) -> None:
-    listing = folder.demo(made)
+    listing = demo(made)
     assert listing.classes == [motion.value for motion in Motion]
     assert Counter(entry.part for entry in listing.entries) == {"train": 16, "val": 8, "test": 8}
     for entry in listing.entries:
@@ -238,5 +238,5 @@ def test_a_failure_on_the_way_leaves_nothing_behind(tmp_path: Path, monkeypatch:
     ],
 )
 def test_settings_that_cannot_work_are_named(key: str, value: int) -> None:
-    with pytest.raises(UserError, match=rf"^dataset\.demo\.{key}={value}: give "):
+    with pytest.raises(UserError, match=rf"^dataset\.{key}={value}: give "):
         DemoConfig(**{key: value})

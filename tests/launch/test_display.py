@@ -2,22 +2,21 @@ import io
 import re
 
 import pytest
+from plan_factories import make_graph, make_row
 from rich.console import Console
-from rows import make_graph, make_row
 
 from mvcgc.launch.display import (
     BarDisplay,
     LineDisplay,
-    duration,
     failed_line,
     make_display,
-    seconds_left,
     start_line,
 )
 from mvcgc.launch.local.machine import Share
 from mvcgc.launch.report import Failure
 from mvcgc.plan import Graph, Stage
 from mvcgc.runs.journal import Progress, Status
+from mvcgc.runs.progress_text import duration, seconds_left
 
 
 @pytest.fixture

@@ -20,13 +20,14 @@ from pretrain_factories import (
     interrupted,
     mixture,
     pretrain,
+    seen,
 )
 from real_processes import on_two_ranks
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mvcgc import dist
-from mvcgc.data.augment import augment
+from mvcgc.data.inputs import Inputs
 from mvcgc.method.base import MethodConfig
 from mvcgc.method.cmc import CMC
 from mvcgc.method.infonce import InfoNCE
@@ -112,7 +113,7 @@ def test_a_step_moves_twins_then_keys_enter_in_the_batchs_order() -> None:
             parameter.add_(0.1)  # as an optimiser would
     before = state(task)
     with torch.no_grad():
-        mv = model.pair("mv").key(augment(batch)["mv"][:, 1])
+        mv = model.pair("mv").key(Inputs()(batch)["mv"][:, 1])
     model.load_state_dict({name.removeprefix("model."): value for name, value in before.items()})
     task(batch)
     assert model.queue.cursor == 0, "nothing enters before the step is over"
@@ -234,7 +235,7 @@ def test_two_ranks_with_synchronised_norm_equal_one(
 
 
 def test_a_shuffled_sample_keeps_its_colour_matrix_and_its_draws(ranks: list[dict[str, Any]]) -> None:
-    whole = {view: clips[:, 0] for view, clips in augment(mixture().clip(1)).items()}
+    whole = seen(mixture().clip(1))
     for number, rank in enumerate(ranks):
         order, inputs = rank["shuffled"]
         own = order[4 * number : 4 * number + 4]

@@ -11,7 +11,6 @@ from safetensors.torch import save_file
 from weights_factories import make_weights
 
 from mvcgc.data.clips.sampling import ClipConfig
-from mvcgc.data.index.prepare import DatasetConfig
 from mvcgc.errors import UserError
 from mvcgc.files import sha256_of
 from mvcgc.method.init_only import InitOnly
@@ -24,6 +23,7 @@ from mvcgc.models.tiny import R2Plus1D4
 from mvcgc.plan import Stage
 from mvcgc.stages.given import starts
 from mvcgc.stages.kind import KindConfig, StageKind
+from mvcgc.stages.spec import StageDataset
 
 NETWORK = R2Plus1D4.Config(width=0.0625)
 NONE, RANDOM, INIT = GivenOnly.Config(queue=16), Untrained.Config(queue=16), InitOnly.Config(queue=16)
@@ -236,7 +236,7 @@ class PlainSpec:
 
     task: KindConfig
     views: list[str]
-    dataset: DatasetConfig
+    dataset: StageDataset
     clip: ClipConfig
     motion: Any
     backbone: BackboneConfig

@@ -25,6 +25,33 @@ def test_the_first_note_of_the_attempt_counts(folder: StageFolder) -> None:
     assert rank_failures.note(folder, 2) == "rank 3: reason 0"
 
 
+def test_a_lost_connection_is_no_cause(folder: StageFolder) -> None:
+    said = ((0, "DistBackendError: NCCL error"), (2, "ValueError: bad: worse"), (1, "OSError: late"))
+    for order, (rank, reason) in enumerate(said):
+        rank_failures.leave_note(folder, 1, rank, reason)
+        os.utime(folder.logs / f"1.{rank}.failed", (order, order))
+    assert [(note.rank, note.reason) for note in rank_failures.notes(folder, 1)] == list(said)
+    assert rank_failures.first_cause(folder, 1) == rank_failures.Note(2, "ValueError: bad: worse")
+    assert rank_failures.note(folder, 1) == "rank 2: ValueError: bad: worse"
+    (folder.logs / "1.2.failed").unlink()
+    (folder.logs / "1.1.failed").unlink()
+    assert rank_failures.first_cause(folder, 1) is None
+    assert rank_failures.note(folder, 1) == "rank 0: DistBackendError: NCCL error"
+
+
+def test_another_rank_that_failed_before_is_the_cause(
+    folder: StageFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(td, "is_initialized", lambda: True)
+    monkeypatch.setattr(td, "get_world_size", lambda: 2)
+    rank_failures.leave_note(folder, 1, 1, "RuntimeError: CUDA error")
+    assert (
+        rank_failures.cause(folder, 1, ValueError("a shape of nothing")) == "rank 1: RuntimeError: CUDA error"
+    )
+    # What all ranks agree on is no one's in particular.
+    assert rank_failures.cause(folder, 1, RuntimeError("CUDA error")) == "RuntimeError: CUDA error"
+
+
 def test_one_line() -> None:
     assert rank_failures.one_line(ValueError("a\n  b")) == "ValueError: a b"
     assert rank_failures.one_line(KeyboardInterrupt()) == "KeyboardInterrupt"
@@ -42,9 +69,9 @@ def test_a_broken_connection_has_its_cause_elsewhere(
 ) -> None:
     monkeypatch.setattr(td, "is_initialized", lambda: True)
     monkeypatch.setattr(td, "get_world_size", lambda: 2)
+    assert rank_failures.cause(folder, 1, ValueError("my own")) == "ValueError: my own"
     threading.Timer(0.3, rank_failures.leave_note, (folder, 1, 1, "out of memory")).start()
     assert rank_failures.cause(folder, 1, td.DistBackendError("reset")) == "rank 1: out of memory"
-    assert rank_failures.cause(folder, 1, ValueError("my own")) == "ValueError: my own"
     monkeypatch.setattr(peers, "NOTE_SECONDS", 0.1)
     assert rank_failures.cause(folder, 2, td.DistBackendError("reset")) == "DistBackendError: reset"
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from mvcgc.data.clips.sampling import AugmentConfig, ClipConfig, MotionConfig
-from mvcgc.data.index.prepare import DatasetConfig
+from mvcgc.data.augment.photometric import Photometric
+from mvcgc.data.clips.sampling import ClipConfig, MotionConfig
 from mvcgc.dist import Device
 from mvcgc.errors import UserError
 from mvcgc.method.coclr import CoCLR
@@ -19,15 +19,15 @@ from mvcgc.runs.fingerprint import plain
 from mvcgc.runs.folder import StageFolder
 from mvcgc.stages.evaluate.spec import TestConfig
 from mvcgc.stages.pretrain.spec import PretrainSpec
-from mvcgc.stages.spec import Runtime, StageConfig, read_spec
+from mvcgc.stages.spec import Runtime, StageConfig, StageDataset, read_spec
 from mvcgc.train import OptimConfig, ScheduleKind
 
 SPEC = PretrainSpec(
     views=["rgb", "mv"],
-    dataset=DatasetConfig(),
+    dataset=StageDataset("small", mestimate=True),
     clip=ClipConfig(),
     motion=MotionConfig(cell=16),
-    augment=AugmentConfig(),
+    augment=Photometric.Config(),
     backbone=R3D18.Config(),
     method=CoCLR.Config(cycles=3),
     optim=OptimConfig(schedule=ScheduleKind.cosine, epochs=6),

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import numpy as np
 
+from mvcgc.data.augment.photometric import Photometric
 from mvcgc.data.index.layouts.listing import Entry, Listing
 from mvcgc.data.index.manifest import Manifest, Video
 from mvcgc.video import encode, probe
 
 WIDTH, HEIGHT = 96, 64
+STRONG = Photometric(Photometric.Config())
 
 
 def texture(seed: int, height: int = 200, width: int = 300) -> np.ndarray:

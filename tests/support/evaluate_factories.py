@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from mvcgc import dist
-from mvcgc.data.clips.sampling import AugmentConfig, ClipConfig, MotionConfig
+from mvcgc.data.augment.coclr import Probe
+from mvcgc.data.clips.sampling import ClipConfig, MotionConfig
 from mvcgc.data.index.manifest import Manifest, Video, publish
-from mvcgc.data.index.prepare import DatasetConfig, DatasetKind
 from mvcgc.models import Encoder, build_backbone
 from mvcgc.models.s3d import S3D
 from mvcgc.runs.folder import StageFolder
@@ -18,7 +18,7 @@ from mvcgc.runs.journal import JournalWriter
 from mvcgc.stages.context import NoStageJournal, Result, StageContext
 from mvcgc.stages.evaluate.kinds import Finetune, Linear, Retrieve
 from mvcgc.stages.evaluate.spec import EvaluateSpec, TestConfig
-from mvcgc.stages.spec import Runtime, StageConfig
+from mvcgc.stages.spec import Runtime, StageConfig, StageDataset
 from mvcgc.train import Amp, ScheduleKind, StopFlag
 from mvcgc.video import encode, probe
 
@@ -31,18 +31,19 @@ TUNING = Finetune.Config(lr=0.02, epochs=2, batch_size=6, schedule=ScheduleKind.
 SPEC = EvaluateSpec(
     task=Retrieve.Config(),
     views=["rgb", "mv"],
-    dataset=DatasetConfig(kind=DatasetKind.folder, name="tiny", root="/unused"),
+    dataset=StageDataset("tiny"),
     clip=ClipConfig(frames=8, size=32),
     motion=MotionConfig(cell=8, size=32),
-    augment=AugmentConfig(),
+    augment=None,
     backbone=BACKBONE,
     test=TestConfig(crops=10, windows=2),
     metrics={},
+    hold_out=True,
     amp=Amp.none,
     seed=3,
 )
-LINEAR = replace(SPEC, task=PROBE, test=TestConfig(crops=1))
-FINETUNE = replace(SPEC, task=TUNING, test=TestConfig(1, 1))
+LINEAR = replace(SPEC, task=PROBE, augment=Probe.Config(), test=TestConfig(crops=1))
+FINETUNE = replace(SPEC, task=TUNING, augment=Probe.Config(), test=TestConfig(1, 1))
 
 
 def make_dataset(folder: Path) -> Manifest:

@@ -4,9 +4,10 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from mvcgc.data.clips.sampling import AugmentConfig, ClipConfig, MotionConfig
+from mvcgc.data.augment.photometric import Photometric
+from mvcgc.data.clips.sampling import ClipConfig, MotionConfig
+from mvcgc.data.index.layouts.folder import Folder
 from mvcgc.data.index.manifest import Manifest, Video
-from mvcgc.data.index.prepare import DatasetConfig, DatasetKind
 from mvcgc.method.mvcgc import MVCGC
 from mvcgc.models.s3d import S3D
 from mvcgc.plan import DownstreamConfig, Experiment, Graph, Need, Resources, Row, Stage, build, dataset_needs
@@ -39,10 +40,10 @@ TASKS = ["linear", "finetune", "retrieve", "efficiency", "activation"]
 def make_experiment(**changes: Any) -> Experiment:
     """A small mvcgc experiment; ``changes`` by field, or by ``component__field`` for one of a component."""
     parts: dict[str, Any] = {
-        "dataset": DatasetConfig(kind=DatasetKind.folder, name="tiny", root="/videos"),
+        "dataset": Folder.Config(name="tiny", root="/videos"),
         "clip": ClipConfig(frames=8, size=32),
         "motion": MotionConfig(cell=8, size=32),
-        "augment": AugmentConfig(),
+        "augment": Photometric.Config(),
         "views": ["rgb", "mv"],
         "backbone": S3D.Config(width=0.125),
         "method": MVCGC.Config(k=5, queue=16),

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from mvcgc import dist
-from mvcgc.data.clips.sampling import COLUMNS, permutation
+from mvcgc.data.augment.photometric import Photometric
+from mvcgc.data.clips.sampling import permutation
+from mvcgc.data.inputs import Inputs
 from mvcgc.data.loading.batch import Batch
 from mvcgc.method import task as contrast_module
 from mvcgc.method.base import MethodConfig
@@ -63,10 +65,9 @@ class Loader:
             yield self.batch(order[first : first + self.share])
 
     def batch(self, ids: Tensor) -> Batch:
-        neutral = torch.tensor([float(name in ("brightness", "contrast", "saturation")) for name in COLUMNS])
         return Batch(
             views={"rgb": self.rgb[ids], "mv": self.mv[ids]},
-            draws=neutral.expand(len(ids), 2, -1).contiguous(),
+            draws=torch.zeros(len(ids), 2, 1),
             video=ids,
             group=ids // 2,
             label=self.label[ids],
@@ -116,7 +117,7 @@ def contrast(
     torch.manual_seed(1)
     channels = {view: {"rgb": 3, "mv": 2}[view] for view in views}
     model = ContrastModel(channels, SmallBackbone.Config(norm), method)
-    return Contrast(model, method.part(method), optim.epochs)
+    return Contrast(model, method.part(method), optim.epochs, Inputs())
 
 
 def pretrain(
@@ -152,17 +153,23 @@ def mixture() -> Batch:
     """Eight samples whose files are tagged BT.601 and BT.709 by turns, each with draws of its own."""
     ids = torch.arange(8)
     batch = Loader(replace(OPTIM, batch_size=8 * dist.world())).batch(ids)
-    draws = batch.draws.clone()
-    draws[..., COLUMNS.index("brightness")] = 0.5 + ids[:, None] / 16
-    draws[..., COLUMNS.index("flip")] = (ids[:, None] % 3 == 0).float()
+    columns = {"flip": 0.0, **Photometric.columns}
+    draws = torch.tensor(list(columns.values())).repeat(8, 2, 1)
+    draws[..., list(columns).index("brightness")] = 0.5 + ids[:, None] / 16
+    draws[..., list(columns).index("flip")] = (ids[:, None] % 3 == 0).float()
     return replace(batch, draws=draws, matrix=ids % 2)
+
+
+def seen(batch: Batch) -> dict[str, Tensor]:
+    """The networks' inputs of single clips, augmented."""
+    return {view: clips[:, 0] for view, clips in Inputs(Photometric(Photometric.Config()))(batch).items()}
 
 
 def shuffled_mixture() -> tuple[Tensor, dict[str, Tensor]]:
     """The global order of the samples, and this rank's inputs of the key encoders after the shuffle."""
     shuffle = Shuffle.draw(seed=3, per_rank=4)
     own = mixture().rearranged(lambda all_: [t[4 * dist.rank() : 4 * dist.rank() + 4] for t in all_])
-    return shuffle.order, contrast_module._inputs(contrast_module._shuffled(own.clip(1), shuffle))
+    return shuffle.order, seen(contrast_module._shuffled(own.clip(1), shuffle))
 
 
 SYNCED = replace(OPTIM, epochs=2, sync_bn=True, lr=1e-3)

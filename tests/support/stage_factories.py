@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from mvcgc.data.clips.sampling import AugmentConfig, ClipConfig, MotionConfig
+from mvcgc.data.augment.photometric import Photometric
+from mvcgc.data.clips.sampling import ClipConfig, MotionConfig
 from mvcgc.data.index.manifest import Manifest, Video, publish
-from mvcgc.data.index.prepare import DatasetConfig, DatasetKind
 from mvcgc.dist import Device
 from mvcgc.method.base import MethodConfig
 from mvcgc.method.infonce import InfoNCE
@@ -22,7 +22,7 @@ from mvcgc.runs.folder import StageFolder
 from mvcgc.stages.pretrain.kind import Cross
 from mvcgc.stages.pretrain.spec import PretrainSpec
 from mvcgc.stages.runner import main
-from mvcgc.stages.spec import Runtime, StageConfig
+from mvcgc.stages.spec import Runtime, StageConfig, StageDataset
 from mvcgc.train import OptimConfig, ScheduleKind
 from mvcgc.video import encode, probe
 
@@ -51,10 +51,10 @@ def make_dataset(folder: Path) -> tuple[Manifest, Path]:
 def spec(views: list[str], method: MethodConfig, optim: OptimConfig = OPTIM) -> PretrainSpec:
     return PretrainSpec(
         views=views,
-        dataset=DatasetConfig(kind=DatasetKind.folder, name="small", root="/nowhere"),
+        dataset=StageDataset("small"),
         clip=ClipConfig(frames=8, size=32),
         motion=MotionConfig(cell=8, size=32) if "mv" in views else None,
-        augment=AugmentConfig(),
+        augment=Photometric.Config(),
         backbone=R3D18.Config(width=0.0625),
         method=method,
         optim=optim,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from real_processes import on_two_ranks
+from real_processes import on_two_ranks, run_one
 from test_loop import figures
 from torch import Tensor, nn
 from train_factories import SAMPLES
@@ -197,3 +197,29 @@ def test_a_gpu_that_is_not_there_is_no_cpu() -> None:
         dist.setup(Device.cuda)
     assert dist.setup(Device.auto).device == torch.device("cpu")
     assert "RANK" not in os.environ
+
+
+def deterministic(result: Path) -> None:
+    """In a process of its own, which it changes for good: the settings, and what a stage's set-up leaves."""
+    dist.setup(Device.cpu, deterministic=True)
+    names = ("CUBLAS_WORKSPACE_CONFIG", "NCCL_ALGO", "NCCL_PROTO")
+    found = {
+        "algorithms": torch.are_deterministic_algorithms_enabled(),
+        "warns": torch.is_deterministic_algorithms_warn_only_enabled(),
+        "cudnn": (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark),
+        **{name: os.environ.get(name) for name in names},
+    }
+    torch.save(found, result)
+
+
+def test_deterministic_settings(tmp_path: Path) -> None:
+    assert run_one(deterministic, tmp_path / "found.pt") == 0
+    assert torch.load(tmp_path / "found.pt") == {
+        "algorithms": True,
+        "warns": True,
+        "cudnn": (True, False),
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+        "NCCL_ALGO": "Ring",
+        "NCCL_PROTO": "Simple",
+    }
+    assert not torch.are_deterministic_algorithms_enabled()

@@ -12,6 +12,8 @@ from video_made import linear_planes, make, moving
 
 from mvcgc.video import Box, ClipRequest, Clock, Reader, Reason, VideoError, VideoInfo, encode, probe
 from mvcgc.video.container import _with_data
+from mvcgc.video.picture import Converter
+from mvcgc.video.stream import FrameStream
 
 SIZE = (32, 40)
 SMALL = {"frames": 48, "size": (64, 80)}
@@ -48,7 +50,7 @@ def test_a_file_of_another_size_or_time_is_refused_at_opening(tmp_path: Path) ->
     rewrite(path, content + b"\0")
     error = refusal(path, info, ClipRequest(0, 4))
     assert error.reason is Reason.CHANGED
-    assert f"{len(content)} bytes then, {len(content) + 1} now" in str(error)
+    assert f"({len(content)} bytes then, {len(content) + 1} now): scan again" in str(error)
     rewrite(path, content)
     os.utime(path, ns=(0, info.stat[1] + 1))
     error = refusal(path, info, ClipRequest(0, 4))
@@ -201,6 +203,61 @@ def test_a_pipe_is_refused_without_waiting(tmp_path: Path, suffix: str) -> None:
     with pytest.raises(VideoError, match="no regular file") as caught:
         probe(path)
     assert caught.value.reason is Reason.UNREADABLE
+
+
+def test_what_cannot_be_converted_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the probe, and by a reader that meets such a frame later."""
+    path = make(tmp_path / "made.avi", 3, -2, frames=6)
+    info = probe(path)
+
+    def fail(*_: object, **__: object) -> None:
+        raise av.error.ArgumentError(22, "Invalid argument")
+
+    monkeypatch.setattr(Converter, "convert", fail)
+    with pytest.raises(VideoError, match="cannot be converted: Invalid argument") as caught:
+        probe(path)
+    assert caught.value.reason is Reason.CORRUPT
+    assert refusal(path, info, ClipRequest(0, 4, size=SIZE)).reason is Reason.CORRUPT
+
+
+def test_a_reader_whose_file_cannot_be_opened_again_says_so_each_time(tmp_path: Path) -> None:
+    """Without keyframes to seek, going back opens the file again."""
+    path = make(tmp_path / "made.h264", 3, -2, codec="h264", **SMALL)
+    info = probe(path)
+    assert info.keyframes == ()
+    with Reader(path, info) as reader:
+        reader.read([ClipRequest(8, 4)], motion=True)
+        path.rename(tmp_path / "moved.h264")
+        for _ in range(2):
+            with pytest.raises(VideoError, match="No such file") as caught:
+                reader.read([ClipRequest(0, 4)], motion=True)
+            assert caught.value.reason is Reason.UNREADABLE
+        (tmp_path / "moved.h264").rename(path)
+        (clip,) = reader.read([ClipRequest(0, 4, size=SIZE)], motion=True)
+    assert np.array_equal(clip.planes, linear_planes(path, SIZE)[:, :4])
+
+
+def test_a_read_that_fails_is_tried_again_with_the_file_opened_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once: it may be due to what was read before."""
+    path = make(tmp_path / "made.mp4", 3, -2, codec="h264", **SMALL)
+    info, expected, seek = probe(path), linear_planes(path, SIZE), FrameStream._seek
+    failures = [VideoError(path, Reason.TRUNCATED, "lost")]
+
+    def fail(self: FrameStream, slot: int) -> None:
+        if failures:
+            raise failures.pop()
+        seek(self, slot)
+
+    monkeypatch.setattr(FrameStream, "_seek", fail)
+    with Reader(path, info) as reader:
+        (clip,) = reader.read([ClipRequest(30, 4, size=SIZE)], motion=True)
+        assert np.array_equal(clip.planes, expected[:, 30:34])
+        failures += [VideoError(path, Reason.TRUNCATED, "lost")] * 2
+        with pytest.raises(VideoError, match="lost"):
+            reader.read([ClipRequest(30, 4, size=SIZE)], motion=True)
+        assert not failures
 
 
 def test_a_name_that_is_not_utf8_is_refused(tmp_path: Path) -> None:

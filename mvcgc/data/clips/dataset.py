@@ -9,16 +9,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mvcgc.data.augment.base import Augmentation, Footage
 from mvcgc.data.clips.item import Item
 from mvcgc.data.clips.modalities import Format, check_views
 from mvcgc.data.clips.sampling import (
-    AugmentConfig,
     ClipConfig,
     Draw,
     MotionConfig,
     centre_crop,
-    draw_pair,
     ten_crops,
+    uniforms,
     windows,
 )
 from mvcgc.data.index.manifest import Manifest, Video
@@ -58,19 +58,12 @@ class Source:
         """The video at ``index`` of ``ids``."""
         return self.manifest.videos[self.ids[index]]
 
-    def draw(self, index: int, epoch: int, seed: int, augment: AugmentConfig) -> tuple[Draw, Draw]:
-        """The two random clips of the video at ``index`` in ``epoch``."""
+    def draw(self, index: int, epoch: int, seed: int, augmentation: Augmentation) -> tuple[Draw, Draw]:
+        """Return the two random clips of the video at ``index`` in ``epoch``."""
         video = self.video(index)
-        return draw_pair(
-            seed,
-            epoch,
-            video.path,
-            frames_total=video.info.frames,
-            width=video.info.width,
-            height=video.info.height,
-            clip=self.clip,
-            augment=augment,
-        )
+        info = video.info
+        random = uniforms(seed, epoch, f"clips/{video.path}")
+        return augmentation.draw(random, Footage(info.frames, info.width, info.height, self.clip))
 
     def item(self, index: int, draws: Sequence[Sequence[Draw]]) -> Item:
         """The clips that ``draws`` [rows][N] ask for of the video at ``index``."""
@@ -108,15 +101,15 @@ class RandomDataset(ClipDataset):
     Keys are (epoch, index) from `EpochSampler`; a sample depends on (seed, epoch, video) alone.
     """
 
-    def __init__(self, source: Source, augment: AugmentConfig, seed: int, clips: int) -> None:
+    def __init__(self, source: Source, augmentation: Augmentation, seed: int, clips: int) -> None:
         assert clips in (1, 2), f"{clips} clips"
         super().__init__(source, clips)
-        self._augment, self._seed = augment, seed
+        self._augmentation, self._seed = augmentation, seed
 
     def item(self, key: tuple[int, int]) -> Item:
         """The random clips of ``key`` = (epoch, index), one row."""
         epoch, index = key
-        pair = self.source.draw(index, epoch, self._seed, self._augment)
+        pair = self.source.draw(index, epoch, self._seed, self._augmentation)
         return self.source.item(index, [pair[: self.clips]])
 
 
@@ -165,10 +158,10 @@ class DrawDataset(ClipDataset):
     """
 
     def __init__(
-        self, source: Source, augment: AugmentConfig, seed: int, draws: int, rows_per_item: int = 40
+        self, source: Source, augmentation: Augmentation, seed: int, draws: int, rows_per_item: int = 40
     ) -> None:
         super().__init__(source, clips=1)
-        self._augment, self._seed, self._draws = augment, seed, draws
+        self._augmentation, self._seed, self._draws = augmentation, seed, draws
         self._rows_per_item = rows_per_item
 
     def plan(self, index: int) -> list[tuple[int, tuple[int, ...]]]:
@@ -185,5 +178,5 @@ class DrawDataset(ClipDataset):
         """The clips of one item of the plan."""
         index, epochs = key
         return self.source.item(
-            index, [self.source.draw(index, epoch, self._seed, self._augment)[:1] for epoch in epochs]
+            index, [self.source.draw(index, epoch, self._seed, self._augmentation)[:1] for epoch in epochs]
         )

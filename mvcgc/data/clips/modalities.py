@@ -3,12 +3,14 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float16, Float32, UInt8
+from jaxtyping import Float16, Float32, Shaped, UInt8
 
 from mvcgc.data.clips import float16
+from mvcgc.data.clips.padding import covered, fill_gaps
 from mvcgc.data.clips.sampling import ClipConfig, Draw, MotionConfig
 from mvcgc.errors import UserError
 from mvcgc.video import (
@@ -112,7 +114,10 @@ def read_views(
     mestimate: bool,
 ) -> Matrix:
     """Write the clips that ``draws`` ask for, in their order, into ``arrays`` (see `Format.empty`), in one
-    pass over the file; the way from their planes to RGB. Flips are left to `augment`.
+    pass over the file; the way from their planes to RGB. Flips are left to `mvcgc.data.inputs`.
+
+    A video shorter than a clip is padded as ``clip.pad`` says: pictures and motion of its frames are repeated
+    alike.
 
     Motion is in pixels of the ``motion.size`` picture per frame, (dx right, dy down), from past to current.
     Where the stream does not tell a cell's motion, it is that of the nearest frame of the clip that does,
@@ -122,6 +127,8 @@ def read_views(
         VideoError: as `Reader`.
     """
     views, clip, motion = form.views, form.clip, form.motion
+    place = covered(clip.pad, info.frames, clip.frames)
+    shown = place.stop - place.start
     # What several draws show alike is read and computed for the first of them.
     first: dict[tuple[int, Box], int] = {}
     for number, draw in enumerate(draws):
@@ -133,12 +140,12 @@ def read_views(
     wanted = sorted(first, key=_place)
     keys = [(start, crop, size) for start, crop in wanted for size in sorted(sizes) or (None,)]
     into = [
-        arrays[RGB][first[start, crop]] if RGB in views and size == clip.size else None
+        arrays[RGB][first[start, crop]][:, place] if RGB in views and size == clip.size else None
         for start, crop, size in keys
     ]
     vectors = next((view for view in views if view in VECTORS), None)
     with Reader(path, info, mestimate=mestimate, recode=vectors == MV_COVIAR, pictures=bool(sizes)) as reader:
-        requests = [_request(*key, clip.frames) for key in keys]
+        requests = [_request(*key, shown) for key in keys]
         clips = reader.read(requests, motion=vectors is not None, planes=into)
 
     fields: dict[int, MotionField] = {}
@@ -147,17 +154,25 @@ def read_views(
         if vectors is not None and size in (None, min(sizes, default=None)):
             if start not in fields:
                 fields[start] = motion_field(one, motion.cell)
-            crop_motion(fields[start], motion.cell, crop, out=arrays[vectors][number])
+            crop_motion(fields[start], motion.cell, crop, out=arrays[vectors][number, place])
         for view in flows:
             if size == motion.size:
                 assert one.planes is not None
                 field = flow(to_grey(one.planes[0]), FLOWS[view])
-                arrays[view][number] = in_blocks(field) if view in LOW_FLOWS else field
+                arrays[view][number, place] = in_blocks(field) if view in LOW_FLOWS else field
+    if shown < clip.frames:
+        for view, number in product(views, first.values()):
+            fill_gaps(time_first(view, arrays[view][number]), place)
     for number, draw in enumerate(draws):
         if (same := first[draw.start, draw.crop]) != number:
             for array in arrays.values():
                 array[number] = array[same]
     return clips[0].matrix
+
+
+def time_first(view: str, clip: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "T ..."]:
+    """Return a stored clip of ``view`` with its frames along the first axis; nothing is copied."""
+    return clip.swapaxes(0, 1) if view == RGB else clip
 
 
 def _place(key: tuple[int, Box]) -> tuple[int, int, int, int, int]:

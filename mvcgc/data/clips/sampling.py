@@ -1,4 +1,4 @@
-"""Which part of a video a sample shows, and how it is changed: pure functions of (seed, epoch, video).
+"""Which part of a video a sample shows: pure functions of (seed, epoch, video).
 
 The random numbers of a sample come from Philox, keyed by a hash of (seed, epoch, video key), and are used as
 plain doubles in [0, 1). So they are the same for any number of ranks and workers, in any process, on any
@@ -8,18 +8,16 @@ machine.
 import hashlib
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
+from mvcgc.data.clips.padding import Pad
 from mvcgc.errors import UserError
 from mvcgc.video import Box
 
 ASPECT = (3 / 4, 4 / 3)
 """Width / height of a random crop, log-uniform."""
-
-SIGMA = (0.1, 2.0)
-"""Standard deviation of the blur in pixels of a 128-pixel picture (CoCLR); it scales with the picture."""
 
 CENTRE = 0.875
 """Side of a test crop relative to the picture's short side: 224 of 256 (CoCLR)."""
@@ -29,10 +27,14 @@ _CROP_TRIES = 10
 
 @dataclass
 class ClipConfig:
-    """A clip: ``frames`` consecutive frames, RGB of ``size`` x ``size`` pixels."""
+    """A clip: ``frames`` consecutive frames, RGB of ``size`` x ``size`` pixels.
+
+    ``pad`` is what fills a clip of a video with fewer frames, but enough for ``dataset.min_frames``.
+    """
 
     frames: int = 32
     size: int = 128
+    pad: Pad = Pad.left
 
     def __post_init__(self) -> None:
         if self.frames < 2:
@@ -57,71 +59,25 @@ class MotionConfig:
             raise UserError(f"motion.size={self.size}: the motion view is at least 16 pixels wide")
 
 
-@dataclass
-class AugmentConfig:
-    """How training samples vary (CoCLR): probabilities and ranges, the same draw for all frames of a clip.
-
-    Attributes:
-        area: least and most area of the random crop, as a share of the picture.
-        flip, jitter_p, grey_p, blur_p: probabilities.
-        jitter: brightness, contrast, saturation (factors 1 +- x) and hue (turns +- x, at most 0.5).
-        same_time_p: probability that the two clips of a sample show the same frames.
-    """
-
-    area: list[float] = field(default_factory=lambda: [0.2, 1.0])
-    flip: float = 0.5
-    jitter: list[float] = field(default_factory=lambda: [0.4, 0.4, 0.4, 0.1])
-    jitter_p: float = 0.8
-    grey_p: float = 0.2
-    blur_p: float = 0.5
-    same_time_p: float = 0.5
-
-    def __post_init__(self) -> None:
-        if len(self.area) != 2 or not 0 < self.area[0] <= self.area[1] <= 1:
-            raise UserError(f"augment.area={list(self.area)}: use [least, most] with 0 < least <= most <= 1")
-        if len(self.jitter) != 4 or not all(0 <= x <= 1 for x in self.jitter) or self.jitter[3] > 0.5:
-            raise UserError(
-                f"augment.jitter={list(self.jitter)}: use [brightness, contrast, saturation, hue] from 0 to "
-                "1, hue to 0.5"
-            )
-        for name in ("flip", "jitter_p", "grey_p", "blur_p", "same_time_p"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise UserError(f"augment.{name}={getattr(self, name)}: a probability is from 0 to 1")
-
-
 @dataclass(frozen=True)
 class Draw:
-    """One clip of one video and what is done to it; the defaults do nothing.
+    """One clip of one video and how it is changed; the defaults change nothing.
 
     Attributes:
         start: first frame.
         crop: in pixels of the upright picture, even sides and offsets (the grid of the chroma).
         flip: mirrored left to right.
-        brightness, contrast, saturation: factors, 1 is neutral.
-        hue: turns of the colour circle, 0 is neutral.
-        order: which of the 24 orders the four of them are applied in.
-        grey: no colour left.
-        sigma: of the Gaussian blur, in pixels of a 128-pixel picture; 0 is none.
+        parameters: values of the columns of an `Augmentation`; none for test clips.
     """
 
     start: int
     crop: Box
     flip: bool = False
-    brightness: float = 1.0
-    contrast: float = 1.0
-    saturation: float = 1.0
-    hue: float = 0.0
-    order: int = 0
-    grey: bool = False
-    sigma: float = 0.0
+    parameters: tuple[float, ...] = ()
 
     def row(self) -> tuple[float, ...]:
-        """What the device needs to know, in the order of `COLUMNS`."""
-        return tuple(float(getattr(self, name)) for name in COLUMNS)
-
-
-COLUMNS = ("flip", "brightness", "contrast", "saturation", "hue", "order", "grey", "sigma")
-"""The columns of ``Batch.draws``."""
+        """Return what the device needs to know: the flip, then the parameters."""
+        return (float(self.flip), *self.parameters)
 
 
 def uniforms(seed: int, epoch: int, key: str) -> Iterator[float]:
@@ -139,65 +95,9 @@ def permutation(seed: int, epoch: int, count: int) -> list[int]:
     return [int(index) for index in np.argsort(generator.random(count), kind="stable")]
 
 
-def draw_pair(
-    seed: int,
-    epoch: int,
-    video_key: str,
-    *,
-    frames_total: int,
-    width: int,
-    height: int,
-    clip: ClipConfig,
-    augment: AugmentConfig,
-) -> tuple[Draw, Draw]:
-    """The two clips of one training sample; supervised training takes the first.
-
-    With probability ``same_time_p`` both show the same frames, else (where the video is longer than a clip)
-    they start at different frames; crops and all else are drawn for each. ``width`` and ``height`` are of the
-    upright picture.
-    """
-    random = uniforms(seed, epoch, f"clips/{video_key}")
-    room = _room(frames_total, clip)
-    first = math.floor(next(random) * room)
-    same = next(random) < augment.same_time_p
-    shift = next(random)
-    second = first if same or room == 1 else (first + 1 + math.floor(shift * (room - 1))) % room
-    return (
-        _draw(random, first, width, height, augment),
-        _draw(random, second, width, height, augment),
-    )
-
-
-def _room(frames_total: int, clip: ClipConfig) -> int:
-    """The number of starts there are."""
-    assert frames_total >= clip.frames, (
-        f"{frames_total} frames, a clip takes {clip.frames}; prepare refuses such"
-    )
-    return frames_total - clip.frames + 1
-
-
-def _draw(random: Iterator[float], start: int, width: int, height: int, augment: AugmentConfig) -> Draw:
-    crop = random_crop(random, width, height, augment.area[0], augment.area[1])
-    flip = next(random) < augment.flip
-    jittered = next(random) < augment.jitter_p
-    signed = [2 * next(random) - 1 for _ in range(4)]
-    order = math.floor(24 * next(random))
-    grey = next(random) < augment.grey_p
-    blurred = next(random) < augment.blur_p
-    sigma = SIGMA[0] + (SIGMA[1] - SIGMA[0]) * next(random)
-    factors = [1 + x * limit for x, limit in zip(signed[:3], augment.jitter[:3], strict=True)]
-    return Draw(
-        start,
-        crop,
-        flip,
-        brightness=factors[0] if jittered else 1.0,
-        contrast=factors[1] if jittered else 1.0,
-        saturation=factors[2] if jittered else 1.0,
-        hue=signed[3] * augment.jitter[3] if jittered else 0.0,
-        order=order if jittered else 0,
-        grey=grey,
-        sigma=sigma if blurred else 0.0,
-    )
+def starts_of(frames_total: int, frames: int) -> int:
+    """Return the number of starts of a clip of ``frames`` in a video; a shorter one, padded, has one."""
+    return max(frames_total - frames, 0) + 1
 
 
 def random_crop(random: Iterator[float], width: int, height: int, least: float, most: float) -> Box:
@@ -229,14 +129,18 @@ def _centred(width: int, height: int, wide: int, tall: int) -> Box:
 
 
 def windows(frames_total: int, frames: int, most: int = 0) -> list[int]:
-    """Starts of a moving window of ``frames`` over the whole video, half a window apart, the last one flush
-    to the end.
+    """Return the starts of a moving window of ``frames`` over the whole video.
 
-    ``most`` keeps at most that many, evenly spread (1: the middle one); 0 keeps all.
+    They are half a window less one frame apart (CoCLR: 15 frames for windows of 32); the last one is flush to
+    the end, so that every frame is seen. A video no longer than a window has one.
+
+    Args:
+        frames_total: of the video.
+        frames: of a window.
+        most: keep at most that many, evenly spread (1: the middle one); 0 keeps all.
     """
-    assert frames_total >= frames, f"{frames_total} frames, a window takes {frames}; prepare refuses such"
-    last = frames_total - frames
-    starts = [*range(0, last, max(frames // 2, 1)), last]
+    last = starts_of(frames_total, frames) - 1
+    starts = [*range(0, last, max(frames // 2 - 1, 1)), last]
     return starts if most == 0 else spread(starts, most)
 
 

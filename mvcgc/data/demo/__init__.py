@@ -15,6 +15,7 @@ B-frames, alike in all classes.
 """
 
 from mvcgc.data.demo.config import DemoConfig
+from mvcgc.data.demo.layout import Demo
 from mvcgc.data.demo.make import make_demo
 
-__all__ = ["DemoConfig", "make_demo"]
+__all__ = ["Demo", "DemoConfig", "make_demo"]

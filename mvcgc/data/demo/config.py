@@ -33,14 +33,14 @@ class DemoConfig:
 
     def __post_init__(self) -> None:
         if not 2 <= self.classes <= len(Motion):
-            raise UserError(f"dataset.demo.classes={self.classes}: give 2 to {len(Motion)}")
+            raise UserError(f"dataset.classes={self.classes}: give 2 to {len(Motion)}")
         for part in ("train", "val", "test"):
             videos = getattr(self, part)
             if videos < self.classes:
-                raise UserError(f"dataset.demo.{part}={videos}: give at least one per class, {self.classes}")
+                raise UserError(f"dataset.{part}={videos}: give at least one per class, {self.classes}")
         if self.size < MIN_SIZE or self.size % STEP:
-            raise UserError(f"dataset.demo.size={self.size}: give a multiple of {STEP} from {MIN_SIZE} on")
+            raise UserError(f"dataset.size={self.size}: give a multiple of {STEP} from {MIN_SIZE} on")
         if self.frames < MIN_FRAMES:
-            raise UserError(f"dataset.demo.frames={self.frames}: give {MIN_FRAMES} or more")
+            raise UserError(f"dataset.frames={self.frames}: give {MIN_FRAMES} or more")
         if self.seed < 0:
-            raise UserError(f"dataset.demo.seed={self.seed}: give 0 or more")
+            raise UserError(f"dataset.seed={self.seed}: give 0 or more")

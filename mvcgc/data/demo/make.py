@@ -7,7 +7,7 @@ import shutil
 import signal
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -86,7 +86,8 @@ def make_demo(root: Path, cfg: DemoConfig, workers: int) -> None:
     Raises:
         UserError: ``root`` holds something else.
     """
-    stamp = json.dumps({"version": VERSION, **asdict(cfg)}, indent=1) + "\n"
+    content = {field.name: getattr(cfg, field.name) for field in fields(DemoConfig)}
+    stamp = json.dumps({"version": VERSION, **content}, indent=1) + "\n"
     if _is_made(root, stamp):
         return
     root.parent.mkdir(parents=True, exist_ok=True)

@@ -1,63 +1,25 @@
 """From a dataset's configuration to its manifest: make it (demo), list, scan, refuse what is unusable."""
 
 import hashlib
-import re
-from dataclasses import dataclass, field
-from enum import Enum
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
 
-from mvcgc.data.demo import DemoConfig, make_demo
-from mvcgc.data.index.layouts import folder, kinetics, official
-from mvcgc.data.index.layouts.listing import Listing
+from mvcgc.data.index.layouts.base import DatasetConfig, Layout
+from mvcgc.data.index.layouts.listing import PARTS, UNLABELLED, Listing
 from mvcgc.data.index.manifest import Manifest, Rejected, Video, publish
 from mvcgc.data.index.scan import Fact, scan
 from mvcgc.errors import UserError
+from mvcgc.parts import one_line, own_sources, target_of
 from mvcgc.video.errors import Reason
 
 ABSENT = "absent"
 
 
-class DatasetKind(Enum):
-    """How a dataset lies on disk."""
-
-    demo = "demo"
-    ucf101 = "ucf101"
-    hmdb51 = "hmdb51"
-    k400 = "k400"
-    folder = "folder"
-
-
-@dataclass
-class DatasetConfig:
-    """Which videos, and where they are.
-
-    Attributes:
-        kind: the layout.
-        name: label for folders and tables; letters, digits, ``_``, ``-`` and ``.``.
-        root: folder of the dataset; the demo is made there.
-        split: which of the official splits of ucf101 and hmdb51, 1 to 3.
-        mestimate: block-match motion vectors where the codec exports none (HEVC, VP9, AV1).
-        demo: how to make the demo's videos; used by kind demo alone.
-    """
-
-    kind: DatasetKind = DatasetKind.demo
-    name: str = "demo"
-    root: str = ""
-    split: int = 1
-    mestimate: bool = False
-    demo: DemoConfig = field(default_factory=DemoConfig)
-
-    def __post_init__(self) -> None:
-        if self.split not in (1, 2, 3):
-            raise UserError(f"dataset.split={self.split}: the official splits are 1, 2 and 3")
-        if not re.fullmatch(r"[A-Za-z0-9_.-]+", self.name):
-            raise UserError(f"dataset.name={self.name!r}: use letters, digits, _, - and . alone")
-
-
 def prepare(
     config: DatasetConfig, store: Path, min_frames: int, needs_vectors: bool, workers: int
 ) -> Manifest:
-    """The manifest of a dataset, published in ``store``; makes the demo's videos if they are not there.
+    """The manifest of a dataset, published in ``store``; its layout makes the videos if it can.
 
     Files that an earlier scan knew and that have not changed are not opened again. Refused are files that
     cannot be decoded or are damaged, that have fewer than ``min_frames`` frames, or, where ``needs_vectors``,
@@ -67,14 +29,16 @@ def prepare(
         UserError: the folder is missing, its split files are missing or name absent videos, or nothing is
             usable.
     """
-    root = _root(config)
-    if config.kind is DatasetKind.demo:
-        make_demo(root, config.demo, workers)
+    layout = config.part(config)
+    root = layout.root
+    with own_errors(layout):
+        layout.make(workers)
     if not root.is_dir():
         raise UserError(
             f"dataset.root={config.root}: no such folder; set dataset.root to the folder of {config.name}"
         )
-    listing = list_videos(config.kind, root, config.split)
+    with own_errors(layout):
+        listing = checked(layout.listing(), layout)
     if not listing.entries:
         raise UserError(
             f"dataset.root={config.root}: holds no video, or none that its lists take; set dataset.root to "
@@ -96,30 +60,47 @@ def prepare(
 
 def is_scanned(config: DatasetConfig, store: Path) -> bool:
     """Whether ``store`` has a manifest of the dataset, and its folder is there: `prepare` is quick then."""
-    root = _root(config)
+    root = config.part(config).root
     where = hashlib.sha256(str(root).encode()).hexdigest()[:8]
     return root.is_dir() and any(store.glob(f"{config.name}-*-{where}.json"))
 
 
-def _root(config: DatasetConfig) -> Path:
-    if not config.root:
-        raise UserError(f"dataset.root is empty; set it to the folder of {config.name}")
-    return Path(config.root).expanduser().resolve()
+@contextmanager
+def own_errors(layout: Layout) -> Iterator[None]:
+    """Name, in one line, the layout of a user's own that raised; a bug of ours keeps its traceback."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, UserError) or not own_sources(type(layout)):
+            raise
+        raise UserError(f"{_target(layout)} raised {one_line(error)}") from error
 
 
-def list_videos(kind: DatasetKind, root: Path, split: int) -> Listing:
-    """What the layout ``kind`` lists below ``root``. Raises UserError as the layouts do."""
-    match kind:
-        case DatasetKind.ucf101:
-            return official.ucf101(root, split)
-        case DatasetKind.hmdb51:
-            return official.hmdb51(root, split)
-        case DatasetKind.k400:
-            return kinetics.k400(root)
-        case DatasetKind.folder:
-            return folder.folder(root)
-        case DatasetKind.demo:
-            return folder.demo(root)
+def checked(listing: object, layout: Layout) -> Listing:
+    """Return the listing. Raises UserError if a layout of a user's own lists what no stage could read."""
+    if not isinstance(listing, Listing):
+        raise UserError(f"{_target(layout)}: listing() returned a {type(listing).__name__}, no Listing")
+    where = f"{_target(layout)}: listing() has"
+    for before, entry in zip([None, *listing.entries], listing.entries, strict=False):
+        if before is not None and entry.path <= before.path:
+            raise UserError(
+                f"{where} {entry.path} after {before.path}: make it with "
+                "mvcgc.data.index.layouts.listing.finish, which sorts"
+            )
+        if entry.part not in PARTS:
+            raise UserError(f"{where} {entry.path} in part {entry.part!r}; use {', '.join(PARTS)}")
+        if not UNLABELLED <= entry.label < len(listing.classes):
+            raise UserError(
+                f"{where} {entry.path} with label {entry.label}; use 0 to {len(listing.classes) - 1}, "
+                f"an index into the classes, or {UNLABELLED} for none"
+            )
+        if PurePosixPath(entry.path).is_absolute():
+            raise UserError(f"{where} the absolute path {entry.path}; give it relative to dataset.root")
+    return listing
+
+
+def _target(layout: Layout) -> str:
+    return f"dataset._target_={target_of(type(layout))}"
 
 
 def assemble(
@@ -152,7 +133,7 @@ def verdict(fact: Fact, min_frames: int, needs_vectors: bool) -> tuple[str, str]
     if info.damage:
         return Reason.TRUNCATED.value, info.damage
     if info.frames < min_frames:
-        return Reason.TOO_SHORT.value, f"{info.frames} frames, a clip takes {min_frames}"
+        return Reason.TOO_SHORT.value, f"{info.frames} frames, at least {min_frames} are needed"
     if needs_vectors and not info.vectors:
         return (
             Reason.NO_VECTORS.value,

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from mvcgc.data.clips.item import Sample, Unread
 from mvcgc.data.clips.modalities import ViewArrays
-from mvcgc.data.clips.sampling import COLUMNS
 
 HOST = {"host": True}
 """Metadata of a field that stays on the host when its batch moves to a device."""
@@ -26,7 +25,7 @@ class Batch:
     Attributes:
         views: rgb uint8 [B, N, 3, T, S, S], the planes of `mvcgc.video.colour`, already cropped and resized;
             mv and flows float16 [B, N, T, s, s, 2] in pixels of the s x s picture per frame.
-        draws: float32 [B, N, P], the parameters named by `sampling.COLUMNS`; stays on the host.
+        draws: float32 [B, N, P], `Draw.row` of each clip; stays on the host.
         video, group, label: int64 [B]; ids within the manifest, label -1 if unknown.
         names: B paths within the dataset; none after `rearranged`.
         matrix: int64 [B], the `Matrix` from ``rgb`` to RGB; stays on the host.
@@ -42,7 +41,6 @@ class Batch:
 
     def __post_init__(self) -> None:
         head = self.draws.shape[:2]
-        assert self.draws.shape[2] == len(COLUMNS), f"draws have {self.draws.shape[2]} columns"
         for view, tensor in self.views.items():
             assert tensor.ndim == 6, f"{view} is {tuple(tensor.shape)}, not [B, N, ...] of clips"
             assert tensor.shape[:2] == head, f"{view} is {tuple(tensor.shape)}, draws are {tuple(head)}"

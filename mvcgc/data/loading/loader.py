@@ -7,10 +7,10 @@ from itertools import accumulate
 
 import torch
 
+from mvcgc.data.augment.base import Augmentation
 from mvcgc.data.clips.dataset import ClipDataset, RandomDataset, Source, WindowDataset
 from mvcgc.data.clips.item import Item, Unread
 from mvcgc.data.clips.sampler import EpochSampler, WindowSampler
-from mvcgc.data.clips.sampling import AugmentConfig
 from mvcgc.data.loading.batch import Batch, collate
 from mvcgc.data.loading.worker_pool import Asked, Pool
 
@@ -120,7 +120,7 @@ def _readable(batch: Batch | list[Unread], items: int) -> Batch:
 
 def train_loader(
     source: Source,
-    augment: AugmentConfig,
+    augmentation: Augmentation,
     *,
     clips: int,
     batch_size: int,
@@ -136,7 +136,7 @@ def train_loader(
     sampler = EpochSampler(
         len(source), batch_size, seed, rank=rank, world=world, accumulate=accumulate, key=key
     )
-    return Loader(RandomDataset(source, augment, seed, clips), sampler, workers, device)
+    return Loader(RandomDataset(source, augmentation, seed, clips), sampler, workers, device)
 
 
 def eval_loader(

@@ -1,6 +1,7 @@
 """One attempt at one stage on this machine: its start and its outcome."""
 
 import os
+import signal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from mvcgc.plan import Stage
 from mvcgc.runs.folder import StageFolder
 from mvcgc.runs.journal import JournalWriter, Status, Tail
 from mvcgc.runs.state import next_attempt
+from mvcgc.stages import rank_failures
 
 
 @dataclass
@@ -61,12 +63,20 @@ class Attempt:
     def failure(self) -> Failure:
         """Return why the attempt failed, once all ranks have ended; write it to the journal too.
 
-        Rank 0's own reason counts, unless a rank was killed: the others' reasons then mislead.
+        The first rank that failed counts. Where a signal ended it, that is the reason; but for SIGABRT, by
+        which NCCL ends ranks that wait for one that has failed and has not ended. Else its own words are:
+        what rank 0 said at its end, or another rank's note.
         """
         reason, rank = self.ranks.what_happened()
-        said = self._said()
-        if said is Status.FAILED and self.ranks.killed_rank is None:
-            return Failure(self.tail.progress.reason, self.folder.log(self.number, 0))
+        said = self.tail.progress.reason if self._said() is Status.FAILED else ""
+        ended_by = self.ranks.signal_of(self.ranks.first_failed)
+        if ended_by in (None, signal.SIGABRT):
+            noted = rank_failures.first_cause(self.folder, self.number)
+            own = said and not rank_failures.is_elsewhere(said)
+            if own or (said and noted is None and ended_by is None):
+                return Failure(said, self.folder.log(self.number, 0))
+            if noted is not None:
+                reason, rank = str(noted), noted.rank
         self._say(Status.FAILED, reason)
         return Failure(reason, self.folder.log(self.number, rank))
 

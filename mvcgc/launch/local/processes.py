@@ -26,7 +26,9 @@ class RankProcesses:
     processes: list[subprocess.Popen[bytes]]
     logs: list[Path]
     _failed_at: float | None = field(default=None, init=False)
-    # The exit codes before the remaining processes were killed: they tell the cause.
+    # Ranks that failed, in the order in which that was seen.
+    _failed: list[int] = field(default_factory=list, init=False)
+    # The exit codes before we killed what was left: those tell the cause.
     _own_codes: list[int | None] | None = field(default=None, init=False)
 
     @classmethod
@@ -60,9 +62,11 @@ class RankProcesses:
     def poll(self) -> bool:
         """Return True if all have ended; kill the others moments after a rank has failed."""
         codes = [process.poll() for process in self.processes]
+        if self._own_codes is None:
+            self._note_failures(codes)
         if None not in codes:
             return True
-        if any(code not in (None, 0, CHECKPOINTED) for code in codes):
+        if self._failed:
             now = time.monotonic()
             self._failed_at = self._failed_at or now
             if now - self._failed_at > LAST_WORDS_S:
@@ -93,24 +97,36 @@ class RankProcesses:
             process.wait()
 
     @property
-    def killed_rank(self) -> int | None:
-        """The first rank that a signal of another process killed; None if there is none."""
-        return next((rank for rank, code in enumerate(self._codes) if code is not None and code < 0), None)
+    def first_failed(self) -> int | None:
+        """The rank that failed first; the others then failed for want of it. None if none has failed."""
+        self._note_failures(self._codes)
+        return self._failed[0] if self._failed else None
+
+    def _note_failures(self, codes: list[int | None]) -> None:
+        # NCCL's watchdog aborts healthy ranks whose peer is gone: of several seen at once, those come last.
+        seen = sorted(range(len(codes)), key=lambda rank: codes[rank] == -signal.SIGABRT)
+        for rank in seen:
+            if (
+                codes[rank] not in (None, 0, CHECKPOINTED)
+                and rank not in self._failed
+                and not self._own_codes
+            ):
+                self._failed.append(rank)
+
+    def signal_of(self, rank: int | None) -> signal.Signals | None:
+        """The signal that ended a rank and that we did not send; None if none did."""
+        code = None if rank is None else self._codes[rank]
+        return signal.Signals(-code) if code is not None and code < 0 else None
 
     def what_happened(self) -> tuple[str, int]:
-        """Return (reason, rank) of a failure: the rank that a signal killed, if any.
-
-        The other ranks then failed because it was gone.
-        """
-        codes, killed = self._codes, self.killed_rank
-        if killed is not None:
-            number = -(codes[killed] or 0)
-            hint = ", perhaps for want of memory" if number == signal.SIGKILL else ""
-            return f"rank {killed} was killed by {signal.Signals(number).name}{hint}", killed
-        for rank, code in enumerate(codes):
-            if code not in (None, 0, CHECKPOINTED):
-                last = last_line(self.logs[rank])
-                return f"rank {rank} exited with code {code}" + (f": {last}" if last else ""), rank
+        """(reason, rank) of a failure, as the processes tell it: of the rank that failed first."""
+        rank = self.first_failed
+        if rank is not None and (ended_by := self.signal_of(rank)):
+            hint = ", perhaps for want of memory" if ended_by is signal.SIGKILL else ""
+            return f"rank {rank} was killed by {ended_by.name}{hint}", rank
+        if rank is not None:
+            last = last_line(self.logs[rank])
+            return f"rank {rank} exited with code {self._codes[rank]}" + (f": {last}" if last else ""), rank
         if any(process.returncode == CHECKPOINTED for process in self.processes):
             return "interrupted too often", 0
         return "its ranks ended well, but it has no valid DONE.json", 0

@@ -21,6 +21,7 @@ from mvcgc.launch.slurm.requeue_policy import Ending, Next, decide, srun_events
 from mvcgc.runs.folder import StageFolder
 from mvcgc.runs.journal import JournalWriter, Status
 from mvcgc.runs.state import newest_checkpoint, next_attempt, stage_state, valid_done
+from mvcgc.stages import rank_failures
 
 # A restarting controller comes back: ask it this often, this many seconds apart.
 ASKED, ASK_EVERY_S = 20, 15.0
@@ -152,7 +153,7 @@ def _ending(folder: StageFolder, attempt: int, status: int, retries: Retries) ->
         status=status,
         said=said,
         said_reason=progress.reason,
-        notes=[note.read_text().strip() for note in sorted(folder.logs.glob(f"{attempt}.*.failed"))],
+        notes=[str(note) for note in rank_failures.notes(folder, attempt)],
         events=srun_events(text),
         checkpoint=-1 if checkpoint is None else checkpoint,
         checkpoint_before=retries.checkpoint,

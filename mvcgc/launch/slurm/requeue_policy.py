@@ -6,14 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from mvcgc.runs.journal import Status
+from mvcgc.stages.rank_failures import is_elsewhere
 
-# Errors of a rank whose peer or video worker died: their cause lies elsewhere.
-_ELSEWHERE = re.compile(
-    r"gloo|nccl|DistBackendError|DistNetworkError|DistStoreError|Connection (reset|refused|closed|aborted)"
-    r"|ConnectionError|ConnectionResetError|Broken ?pipe|Socket Timeout"
-    r"|a process that decodes videos ended (by SIG|unexpectedly)",
-    re.IGNORECASE,
-)
 _TASK = re.compile(r"^srun: error: (?P<node>\S+): tasks? [\d,\-]+: (?P<what>.+)$", re.MULTILINE)
 _NODE = re.compile(r"error: Node failure on (?P<node>\S+)|\* STEP \S+ ON (?P<step>\S+) .*NODE FAILURE")
 _LAUNCH = re.compile(
@@ -40,12 +34,18 @@ class Event:
         """True if something other than a request to stop killed the rank."""
         return not self.what.startswith(("Exited with exit code", "Terminated", "User defined signal 2"))
 
+    @property
+    def aborted(self) -> bool:
+        """Whether the rank ended itself, as NCCL's watchdog has it do."""
+        return self.what.startswith("Aborted")
+
 
 @dataclass(frozen=True)
 class Ending:
     """Everything known about an attempt's end.
 
-    ``said`` is how rank 0 ended its journal, ``notes`` what other ranks left, ``events`` srun's words in
+    ``said`` is how rank 0 ended its journal, ``notes`` what other ranks left, the
+    first first, ``events`` srun's words in
     their order. Checkpoints are in steps, -1 for none; ``checkpoint_before`` is that of the previous restart.
     """
 
@@ -90,7 +90,9 @@ def decide(
         if max_timeouts is not None and timeouts >= max_timeouts:
             return Decision(Next.GIVE_UP, f"stopped {timeouts + 1} times (hydra.launcher.max_num_timeout)")
         return Decision(Next.REQUEUE, f"stopped at step {ending.checkpoint}, resumes from there")
-    blamed = next((event for event in ending.events if event.by_signal), None)
+    # NCCL's watchdog aborts healthy ranks whose peer is gone: they are blamed if there is no one else.
+    signalled = sorted((event for event in ending.events if event.by_signal), key=lambda event: event.aborted)
+    blamed = next(iter(signalled), None)
     what = f"{blamed.node}: {blamed.what}" if blamed else _without_word(ending)
     if failures >= max_retries:
         return Decision(Next.GIVE_UP, f"{what}; given up after {failures} retries")
@@ -102,7 +104,7 @@ def decide(
 def _own_error(ending: Ending) -> str:
     """Return the stage's own error, which a retry would meet again; '' if there is none."""
     said = [*ending.notes, *([ending.said_reason] if ending.said_failed else [])]
-    own = [reason for reason in said if not _ELSEWHERE.search(reason)]
+    own = [reason for reason in said if not is_elsewhere(reason)]
     if own:
         return own[0]
     quiet = not said and not ending.interrupted and not any(event.by_signal for event in ending.events)

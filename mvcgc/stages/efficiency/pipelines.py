@@ -7,11 +7,12 @@ from pathlib import Path
 
 from torch import Tensor
 
-from mvcgc.data.augment import augment
 from mvcgc.data.clips.dataset import Source, WindowDataset
-from mvcgc.data.clips.modalities import FLOWS, MV, MV_COVIAR, RGB
+from mvcgc.data.clips.modalities import FLOWS, MV, MV_COVIAR, RGB, time_first
+from mvcgc.data.clips.padding import covered, fill_gaps
 from mvcgc.data.clips.sampling import MotionConfig
 from mvcgc.data.index.manifest import Manifest, Video
+from mvcgc.data.inputs import Inputs as NetworkInputs
 from mvcgc.data.loading.batch import Batch, collate
 from mvcgc.data.loading.loader import read
 from mvcgc.stages.efficiency.spec import EfficiencySpec, Stored
@@ -107,8 +108,14 @@ class Jpeg(Way):
         for key in dataset.plan(0):
             item = dataset.item(key)
             arrays = item.format.empty(item.clips)
-            motion = next(array for view, array in arrays.items() if view != RGB)
-            load(self.scratch, [(row[0].start, row[0].crop) for row in item.draws], arrays.get(RGB), motion)
+            clip = self.spec.clip
+            place = covered(clip.pad, self.video.info.frames, clip.frames)
+            planes = arrays[RGB][:, :, place] if RGB in arrays else None
+            motion = next(array for view, array in arrays.items() if view != RGB)[:, place]
+            load(self.scratch, [(row[0].start, row[0].crop) for row in item.draws], planes, motion)
+            for view, array in arrays.items():
+                for one in array:
+                    fill_gaps(time_first(view, one), place)
             batch = collate([item.sample(Matrix.BT601)], arrays)
             assert isinstance(batch, Batch)
             yield _inputs(batch)
@@ -136,4 +143,4 @@ def _windows(spec: EfficiencySpec, manifest: Manifest, number: int, views: list[
 
 
 def _inputs(batch: Batch) -> Inputs:
-    return {view: clips[:, 0] for view, clips in augment(batch).items()}
+    return {view: clips[:, 0] for view, clips in NetworkInputs()(batch).items()}

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from mvcgc.data.clips.modalities import MV, MV_COVIAR, RGB
 from mvcgc.data.clips.sampling import ClipConfig, MotionConfig
-from mvcgc.data.index.prepare import DatasetConfig
+from mvcgc.data.index.layouts.base import DatasetConfig
 from mvcgc.errors import UserError
 from mvcgc.models.backbone import BackboneConfig
 from mvcgc.stages.evaluate.spec import TestConfig
 from mvcgc.stages.kind import Headline, KindConfig, StageKind
-from mvcgc.stages.spec import check_clip
+from mvcgc.stages.spec import StageDataset, check_clip
 
 if TYPE_CHECKING:
     from mvcgc.stages.context import Result, StageContext
@@ -62,7 +62,7 @@ class EfficiencySpec:
 
     task: EfficiencyConfig
     views: list[str]
-    dataset: DatasetConfig
+    dataset: StageDataset
     clip: ClipConfig
     motion: MotionConfig | None
     backbone: BackboneConfig

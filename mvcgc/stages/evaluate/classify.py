@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from mvcgc.data.augment import augment
 from mvcgc.data.clips.sampler import check_batch
+from mvcgc.data.inputs import Inputs
 from mvcgc.data.loading.batch import Batch
 from mvcgc.data.loading.loader import eval_loader, train_loader
 from mvcgc.metrics import topk_accuracy
@@ -25,6 +25,7 @@ from mvcgc.stages.evaluate.setup import Bench, embed
 from mvcgc.stages.evaluate.task import Classify, FeatureBatch, FeatureLoader, validation
 from mvcgc.stages.pretrain.epochs import Epochs
 from mvcgc.train import Amp, OptimConfig, ScheduleKind, Validated, fit, rng, total_steps
+from mvcgc.train.arrival import Arrival
 from mvcgc.train.task import Loader
 
 BOTH = "both"
@@ -62,7 +63,7 @@ def linear(bench: Bench) -> Result:
     networks: dict[str, Network] = {view: _over(backbones[view], probes[view]) for view in spec.views}
     with torch.no_grad():
         logits = {view: probes[view](value.to(context.dist.device)) for view, value in held.items()}
-    validated = {view: _probabilities(value).cpu() for view, value in logits.items()}
+    validated = Arrival({view: _probabilities(value) for view, value in logits.items()}).values()
     tested = collect(context, course.part("test"), test, _classify(networks))
     states = {probe_file(view): probe.state_dict() for view, probe in probes.items()}
     result = _conclude(bench, course, tested, validated, states)
@@ -126,7 +127,8 @@ def _probe_training(bench: Bench, optim: OptimConfig, features: Tensor, held: Te
 def _classifier_training(bench: Bench, optim: Finetune.Config, view: str, loader: Loader) -> _Training:
     rng.reseed(bench.spec.seed)
     network = Classifier(bench.backbone(view), len(bench.manifest.classes), optim.dropout)
-    task = Classify(network, partial(_augmented, view))
+    inputs = partial(_augmented, Inputs(bench.augmentation), view)
+    task = Classify(network, inputs, optim.backbone_lr)
     validate = None
     if optim.schedule is ScheduleKind.plateau and bench.val:
         place = bench.context.dist
@@ -148,7 +150,7 @@ def _random_clips(bench: Bench, view: str, optim: OptimConfig) -> Epochs:
     place = bench.context.dist
     loader = train_loader(
         bench.source(bench.train, [view]),
-        bench.spec.augment,
+        bench.augmentation,
         clips=1,
         batch_size=optim.batch_size,
         seed=bench.spec.seed,
@@ -162,9 +164,9 @@ def _random_clips(bench: Bench, view: str, optim: OptimConfig) -> Epochs:
     return Epochs(loader)
 
 
-def _augmented(view: str, batch: Batch) -> Tensor:
+def _augmented(inputs: Inputs, view: str, batch: Batch) -> Tensor:
     with torch.no_grad(), torch.autocast(batch.label.device.type, enabled=False):
-        return augment(batch)[view][:, 0]
+        return inputs(batch)[view][:, 0]
 
 
 def _over(backbone: Backbone, probe: nn.Module) -> Network:

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from mvcgc import dist
-from mvcgc.data.augment import augment
+from mvcgc.data.augment.base import Augmentation
 from mvcgc.data.clips.dataset import DrawDataset, WindowDataset
 from mvcgc.data.clips.sampler import WindowSampler
 from mvcgc.data.index.progress import progress
+from mvcgc.data.inputs import Inputs
 from mvcgc.data.loading.loader import Loader
 from mvcgc.files import write_atomic
 from mvcgc.stages.context import StageContext
@@ -38,13 +39,17 @@ Reduce = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Pass:
-    """What to show: ``dataset`` gives the clips of any of the videos ``ids``; networks compute in ``amp``."""
+    """What to show: ``dataset`` gives the clips of any of the videos ``ids``; networks compute in ``amp``.
+
+    ``augmentation`` is the one that random clips were drawn by; None for test clips.
+    """
 
     name: str
     ids: list[int]
     dataset: Callable[[list[int]], WindowDataset | DrawDataset]
     reduce: Reduce
     amp: Amp = Amp.none
+    augmentation: Augmentation | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,7 @@ def _show(
     )
     rows = {video: sum(map(dataset.rows, dataset.plan(i))) for i, video in enumerate(left)}
     bins, parts, clips = _Bins(rows, one.reduce), [], 0
+    inputs = Inputs(one.augmentation)
     started = saved = told = time.monotonic()
     # Ranks have different numbers of batches: all go as many rounds, to agree on stopping and saving.
     rounds = max(dist.all_gather_object(len(loader)))
@@ -108,7 +114,7 @@ def _show(
         for _ in range(rounds):
             batch = next(batches, None)
             if batch is not None:
-                views = augment(batch.to(place.device))
+                views = inputs(batch.to(place.device))
                 with one.amp.on(place.device):
                     found = compute({view: clip[:, 0] for view, clip in views.items()})
                 bins.add(batch.video, batch.names, found)

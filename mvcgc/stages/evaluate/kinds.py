@@ -1,9 +1,10 @@
 """Tasks that evaluate encoders: linear probe, full fine-tuning, retrieval."""
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from mvcgc.data.index.prepare import DatasetConfig
+from mvcgc.data.index.layouts.base import DatasetConfig
 from mvcgc.errors import UserError
 from mvcgc.stages.evaluate.metric import MetricConfig
 from mvcgc.stages.evaluate.spec import EvaluateSpec
@@ -26,10 +27,12 @@ class Evaluation(StageKind):
 
     Attributes:
         classifies: whether it reports the experiment's metrics of classification.
+        random_clips: whether it shows random clips, which ``downstream.augment`` draws.
     """
 
     Spec = EvaluateSpec
     classifies: ClassVar[bool] = False
+    random_clips: ClassVar[bool] = True
 
     def parts(
         self, experiment: "Experiment", views: tuple[str, ...], dataset: DatasetConfig
@@ -37,8 +40,9 @@ class Evaluation(StageKind):
         """Return what the stage is told."""
         return {
             **super().parts(experiment, views, dataset),
-            "augment": experiment.augment,
+            "augment": experiment.downstream.augment if self.random_clips else None,
             "test": experiment.downstream.test,
+            "hold_out": experiment.downstream.hold_out if self.classifies else True,
             "amp": experiment.downstream.amp,
             "metrics": experiment.downstream.metrics if self.classifies else _NONE,
             "seed": experiment.seed,
@@ -48,7 +52,7 @@ class Evaluation(StageKind):
 class Linear(Evaluation):
     """The linear probe: one linear layer per view on the frozen backbone."""
 
-    version = 6
+    version = 7
     classifies = True
     headlines = (Headline("top1", "Linear top-1"),)
 
@@ -84,7 +88,7 @@ class Linear(Evaluation):
 class Finetune(Evaluation):
     """Full fine-tuning: backbone and classifier of each view learn together."""
 
-    version = 6
+    version = 7
     classifies = True
     headlines = (Headline("top1", "Fine-tuned top-1"),)
 
@@ -94,6 +98,7 @@ class Finetune(Evaluation):
 
         Attributes:
             dropout: of the features under the classifier (CoCLR).
+            backbone_lr: factor of the learning rate for the backbone (CoCLR: 0.1; MVCGC names none).
         """
 
         kind: OptimKind = OptimKind.sgd
@@ -101,9 +106,12 @@ class Finetune(Evaluation):
         weight_decay: float = 1e-3
         epochs: int = 500
         dropout: float = 0.9
+        backbone_lr: float = 1.0
 
         def __post_init__(self) -> None:
             super().__post_init__()
+            if not 0 < self.backbone_lr <= 1:
+                raise UserError(f"optim.backbone_lr={self.backbone_lr}: give a factor above 0 and at most 1")
             if not 0 <= self.dropout < 1:
                 raise UserError(
                     f"optim.dropout={self.dropout}: give a probability from 0 up to, but not including, 1"
@@ -122,11 +130,34 @@ class Finetune(Evaluation):
         return evaluate(context, spec, finetune)
 
 
+class Protocol(Enum):
+    """How features of videos are made and compared in retrieval.
+
+    ``coclr``: one centre crop, features averaged over moving windows, those of each split centred by their
+    own mean, l2-normalised, cosine similarity (CoCLR, eval/main_classifier.py): the protocol of the published
+    figures. ``crops``: the test's crops and windows, averaged, cosine similarity without centring.
+    """
+
+    coclr = "coclr"
+    crops = "crops"
+
+
 class Retrieve(Evaluation):
     """Retrieval: search the training videos for those nearest to each test video; nothing is trained."""
 
-    version = 6
+    version = 7
+    random_clips = False
     headlines = (Headline("r1", "R@1"),)
+
+    @dataclass
+    class Config(KindConfig):
+        """Settings of retrieval.
+
+        Attributes:
+            protocol: see there.
+        """
+
+        protocol: Protocol = Protocol.coclr
 
     @staticmethod
     def run(context: "StageContext", spec: EvaluateSpec) -> "Result":

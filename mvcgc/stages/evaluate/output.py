@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mvcgc.files import write_atomic
+from mvcgc.train.arrival import Arrival
 
 
 def save_arrays(path: Path, names: Sequence[str], labels: Tensor, values: Mapping[str, Tensor]) -> None:
@@ -24,5 +25,5 @@ def save_arrays(path: Path, names: Sequence[str], labels: Tensor, values: Mappin
 def save_state(path: Path, state: Mapping[str, Tensor]) -> None:
     """A network's state, on the CPU."""
     buffer = io.BytesIO()
-    torch.save({name: value.cpu() for name, value in state.items()}, buffer)
+    torch.save(Arrival(state).values(), buffer)
     write_atomic(path, buffer.getvalue())

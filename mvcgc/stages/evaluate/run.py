@@ -1,7 +1,7 @@
 """Downstream evaluation: how good the parents' encoders are, and their two views together."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -16,6 +16,7 @@ from mvcgc.stages.context import Result, StageContext
 from mvcgc.stages.evaluate.classify import BOTH
 from mvcgc.stages.evaluate.course import Course
 from mvcgc.stages.evaluate.inference import collect, forget
+from mvcgc.stages.evaluate.kinds import Protocol, Retrieve
 from mvcgc.stages.evaluate.output import save_arrays
 from mvcgc.stages.evaluate.setup import Bench, embed
 from mvcgc.stages.evaluate.spec import EvaluateSpec
@@ -31,12 +32,15 @@ def evaluate(context: StageContext, spec: EvaluateSpec, task: Callable[[Bench], 
     percent.
 
     Metrics end in the view that they are of, or in ``both`` for the two together. Those that start with
-    ``val_`` are of the validation part, for choosing settings by. Raises UserError for a dataset without
-    classes, training or test videos.
+    ``val_`` are of the validation part, for choosing settings by. ``test_videos`` says how many were tested,
+    ``test_padded`` how many of them are shorter than a clip, ``test_missing`` how many were refused. Raises
+    UserError for a dataset without classes, training or test videos.
     """
     bench = Bench(context, spec, context.manifest())
-    context.journal.params(_params(spec))
-    return task(bench)
+    completeness = bench.completeness()
+    context.journal.params({**_params(spec), **completeness})
+    result = task(bench)
+    return replace(result, metrics={**result.metrics, **completeness})
 
 
 def _params(spec: EvaluateSpec) -> dict[str, str | int | float | bool | None]:
@@ -64,21 +68,27 @@ class Features:
 
     Attributes:
         ids: the videos' numbers in the manifest, ascending.
-        by_view: [V, D] by view, and ``both``, the two views' normalised features in a row, where there are
-            two.
+        by_view: [V, D] by view.
     """
 
     ids: list[int]
     by_view: dict[str, Float[Tensor, "V D"]]
 
-    def of(self, name: str, ids: Sequence[int]) -> Float[Tensor, "N D"]:
-        """Return the features of some videos, in their order; ``name`` is a view or ``both``."""
+    def of(self, ids: Sequence[int], centred: bool = False) -> dict[str, Float[Tensor, "N D"]]:
+        """Return the features of some videos, in their order, by view and, of two views, for ``both``.
+
+        ``centred`` subtracts their mean.
+        """
         place = {number: row for row, number in enumerate(self.ids)}
-        return self.by_view[name][torch.tensor([place[number] for number in ids])]
+        rows = torch.tensor([place[number] for number in ids])
+        found = {view: values[rows] for view, values in self.by_view.items()}
+        if centred:
+            found = {view: values - values.mean(dim=0) for view, values in found.items()}
+        return together(found)
 
 
-def features(bench: Bench) -> Features:
-    """Show all videos to the encoders, as they are tested, and return their features.
+def features(bench: Bench, crops: int | None = None) -> Features:
+    """Show all videos to the encoders, as they are tested or with other ``crops``; return their features.
 
     What is computed is saved as it goes, so that another attempt does only the rest. It starts the journal,
     so a task calls it once; `finish` ends both.
@@ -86,8 +96,8 @@ def features(bench: Bench) -> Features:
     gallery = bench.manifest.require(bench.manifest.training(), "training")
     ids = sorted({*gallery, *bench.val, *bench.test})
     journal = Course(bench.context.journal, {PASS: len(ids)}).part(PASS)
-    found = collect(bench.context, journal, bench.whole(PASS, ids), embed(bench.backbones()))
-    return Features(ids, together(found))
+    found = collect(bench.context, journal, bench.whole(PASS, ids, crops), embed(bench.backbones()))
+    return Features(ids, found)
 
 
 def finish(bench: Bench, found: Features, metrics: Mapping[str, float], outputs: Sequence[Path]) -> Result:
@@ -102,18 +112,19 @@ def retrieve(bench: Bench) -> Result:
 
     Validation videos search what is left of the training videos without them.
     """
-    manifest, found = bench.manifest, features(bench)
+    assert isinstance(bench.spec.task, Retrieve.Config)
+    published = bench.spec.task.protocol is Protocol.coclr
+    found = features(bench, crops=1 if published else None)
 
     def ranks(queries: list[int], among: list[int]) -> dict[str, Tensor]:
+        asked, known = found.of(queries, centred=published), found.of(among, centred=published)
         labels = bench.labels(queries), bench.labels(among)
         return {
-            name: retrieval_ranks(
-                found.of(name, queries), labels[0], found.of(name, among), labels[1], max(RECALLS)
-            )
-            for name in found.by_view
+            name: retrieval_ranks(asked[name], labels[0], known[name], labels[1], max(RECALLS))
+            for name in asked
         }
 
-    tested = ranks(bench.test, manifest.require(manifest.training(), "training"))
+    tested = ranks(bench.test, bench.manifest.training())
     metrics = recalls(tested)
     if bench.val:
         metrics |= recalls(ranks(bench.val, bench.train), "val_")

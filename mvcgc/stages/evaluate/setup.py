@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mvcgc.data.augment.base import Augmentation
 from mvcgc.data.clips.dataset import DrawDataset, Source, WindowDataset
 from mvcgc.data.clips.modalities import VIEW_CHANNELS
 from mvcgc.data.clips.sampling import MotionConfig
@@ -43,17 +44,32 @@ class Bench:
     @property
     def train(self) -> list[int]:
         """Ids of the videos that a classifier learns from."""
-        return self.manifest.require(self.manifest.ids("train"), "training")
+        ids = self.manifest.ids("train") if self.spec.hold_out else self.manifest.training()
+        return self.manifest.require(ids, "training")
 
     @property
     def val(self) -> list[int]:
-        """Ids of the validation part; there may be none."""
-        return self.manifest.ids("val")
+        """Ids of the validation part; there may be none, as where classifiers learn from it."""
+        learnt = set() if self.spec.hold_out else set(self.manifest.training())
+        return [number for number in self.manifest.ids("val") if number not in learnt]
 
     @property
     def test(self) -> list[int]:
         """Ids of the test part."""
         return self.manifest.require(self.manifest.ids("test"), "test")
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """How the clips that a classifier learns from vary."""
+        assert self.spec.augment is not None, f"{self.spec.task.part.__name__} declares no random clips"
+        return self.spec.augment.part(self.spec.augment)
+
+    def completeness(self) -> dict[str, float]:
+        """Count the videos of the test part: tested, of them shorter than a clip (padded), and refused."""
+        frames = self.spec.clip.frames
+        padded = sum(self.manifest.videos[number].info.frames < frames for number in self.test)
+        missing = sum(one.part == "test" for one in self.manifest.rejected)
+        return {"test_videos": len(self.test), "test_padded": padded, "test_missing": missing}
 
     def labels(self, ids: Sequence[int]) -> Tensor:
         """Classes of the videos, int64."""
@@ -74,12 +90,13 @@ class Bench:
             mestimate=self.spec.dataset.mestimate,
         )
 
-    def whole(self, name: str, ids: list[int]) -> Pass:
-        """Videos as they are tested: what is found of their crops and windows is averaged."""
+    def whole(self, name: str, ids: list[int], crops: int | None = None) -> Pass:
+        """Videos as they are tested, or with other ``crops``: their crops' and windows' rows are averaged."""
         test = self.spec.test
 
         def clips(ids: list[int]) -> WindowDataset:
-            return WindowDataset(self.source(ids, self.spec.views), test.crops, test.windows, ROWS)
+            source = self.source(ids, self.spec.views)
+            return WindowDataset(source, crops or test.crops, test.windows, ROWS)
 
         return Pass(name, ids, clips, _mean, self.spec.amp)
 
@@ -93,12 +110,13 @@ class Bench:
 
     def draws(self, name: str, ids: list[int], count: int) -> Pass:
         """``count`` random clips per video, augmented as in training, none of them averaged."""
+        augmentation = self.augmentation
 
         def clips(ids: list[int]) -> DrawDataset:
             source = self.source(ids, self.spec.views)
-            return DrawDataset(source, self.spec.augment, self.spec.seed, count, ROWS)
+            return DrawDataset(source, augmentation, self.spec.seed, count, ROWS)
 
-        return Pass(name, ids, clips, _each, self.spec.amp)
+        return Pass(name, ids, clips, _each, self.spec.amp, augmentation)
 
     def backbone(self, view: str) -> Backbone:
         """The view's pre-trained backbone, on the device, in evaluation mode."""

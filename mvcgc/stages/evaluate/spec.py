@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass, field
 
-from mvcgc.data.clips.sampling import AugmentConfig, ClipConfig, MotionConfig
-from mvcgc.data.index.prepare import DatasetConfig
+from mvcgc.data.augment.base import AugmentationConfig
+from mvcgc.data.clips.sampling import ClipConfig, MotionConfig
 from mvcgc.errors import UserError
 from mvcgc.models.backbone import BackboneConfig
 from mvcgc.stages.evaluate.metric import MetricConfig
 from mvcgc.stages.kind import KindConfig
-from mvcgc.stages.spec import check_clip
+from mvcgc.stages.spec import StageDataset, check_clip
 from mvcgc.train.optim import Amp, OptimConfig
 
 
@@ -40,6 +40,8 @@ class EvaluateSpec:
     Attributes:
         task: the settings of the task, by which it is known.
         motion: None where no view is a motion view.
+        hold_out: whether classifiers learn without the validation part.
+        augment: how random clips vary; None where the task shows none.
         amp: precision of networks that do not learn.
         metrics: by name, those reported beside the built-in ones.
         weights: by view, the identity of encoders that no parent has trained (`mvcgc.stages.given`).
@@ -47,12 +49,13 @@ class EvaluateSpec:
 
     task: KindConfig
     views: list[str]
-    dataset: DatasetConfig
+    dataset: StageDataset
     clip: ClipConfig
     motion: MotionConfig | None
-    augment: AugmentConfig
+    augment: AugmentationConfig | None
     backbone: BackboneConfig
     test: TestConfig
+    hold_out: bool
     amp: Amp
     metrics: dict[str, MetricConfig]
     seed: int

@@ -20,10 +20,17 @@ Inputs = Callable[[Any], Tensor]
 class Classify(Task):
     """Cross entropy of ``network``'s logits; batches have ``label`` [B]."""
 
-    def __init__(self, network: nn.Module, inputs: Inputs) -> None:
+    def __init__(self, network: nn.Module, inputs: Inputs, backbone_lr: float = 1.0) -> None:
         super().__init__()
         self.network = network
-        self._inputs = inputs
+        self._inputs, self._backbone_lr = inputs, backbone_lr
+
+    def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
+        """Return the backbone's parameters, with a rate of their own, and the classifier's."""
+        backbone = list(getattr(self.network, "backbone", nn.Module()).parameters())
+        known = set(map(id, backbone))
+        rest = [parameter for parameter in self.parameters() if id(parameter) not in known]
+        return [(rest, 1.0), *([(backbone, self._backbone_lr)] if backbone else [])]
 
     def forward(self, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean loss, and ``train_top1`` in per cent."""

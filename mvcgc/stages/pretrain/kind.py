@@ -3,7 +3,7 @@
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from mvcgc.data.index.prepare import DatasetConfig
+from mvcgc.data.index.layouts.base import DatasetConfig
 from mvcgc.method.base import MethodConfig
 from mvcgc.method.infonce import InfoNCE
 from mvcgc.stages.given import starts

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import torch
 
+from mvcgc.data.augment.base import Augmentation
 from mvcgc.data.clips.dataset import Source
 from mvcgc.data.clips.modalities import VIEW_CHANNELS
 from mvcgc.data.clips.sampling import MotionConfig
 from mvcgc.data.index.manifest import Manifest
+from mvcgc.data.inputs import Inputs
 from mvcgc.data.loading.loader import train_loader
 from mvcgc.errors import UserError
 from mvcgc.files import write_atomic
@@ -25,6 +27,7 @@ from mvcgc.stages.given import given_tensors
 from mvcgc.stages.pretrain.epochs import Epochs
 from mvcgc.stages.pretrain.spec import PretrainSpec
 from mvcgc.train import ScheduleKind, Validated, fit, rng, total_steps
+from mvcgc.train.arrival import Arrival
 
 CLIPS = 2
 
@@ -42,7 +45,7 @@ def run(context: StageContext, spec: PretrainSpec) -> Result:
         raise UserError(f"method={method.label} needs labels and the videos of {manifest.name} have none")
     rng.reseed(spec.seed)
     model = build_model(spec, context.parents, context.config.runtime.weights)
-    task = Contrast(model, method, spec.optim.epochs)
+    task = Contrast(model, method, spec.optim.epochs, Inputs(augmentation_of(spec)))
     loader = _loader(context, spec, manifest, training=True)
     steps = total_steps(loader, spec.optim)
     _warn_if_never_full(spec, steps)
@@ -80,6 +83,11 @@ def build_model(
     return model
 
 
+def augmentation_of(spec: PretrainSpec) -> Augmentation:
+    """The augmentation that the stage is told."""
+    return spec.augment.part(spec.augment)
+
+
 def _loader(context: StageContext, spec: PretrainSpec, manifest: Manifest, training: bool) -> Epochs:
     """Pairs of clips of the training split, or of the validation part in batches no larger than it is."""
     world = context.dist.world
@@ -95,7 +103,7 @@ def _loader(context: StageContext, spec: PretrainSpec, manifest: Manifest, train
     micro = spec.optim.micro_batch(world) * world
     loader = train_loader(
         source,
-        spec.augment,
+        augmentation_of(spec),
         clips=CLIPS,
         batch_size=spec.optim.batch_size if training else min(micro, len(ids) // world * world),
         seed=spec.seed,
@@ -137,7 +145,7 @@ def _warn_if_at_chance(context: StageContext, figures: Mapping[str, float]) -> N
     if accuracies and min(accuracies) < CHANCES * chance:
         warning = (
             f"{context.config.name} has learnt nothing: it finds {100 * min(accuracies):.1f} % of the "
-            f"validation part's own pairs, chance is {100 * chance:.1f} %; try a larger optim.lr or more epochs"
+            f"validation part's own pairs, chance is {100 * chance:.1f} %; raise optim.lr or the epochs"
         )
         print(f"warning: {warning}", file=sys.stderr)
         context.journal.tags({"warning": warning})
@@ -169,5 +177,5 @@ def _params(spec: PretrainSpec) -> dict[str, str | int | float | bool | None]:
 
 def _save(state: dict[str, torch.Tensor], path: Path) -> None:
     buffer = io.BytesIO()
-    torch.save({name: value.cpu() for name, value in state.items()}, buffer)
+    torch.save(Arrival(state).values(), buffer)
     write_atomic(path, buffer.getvalue())

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, field
 
-from mvcgc.data.clips.sampling import AugmentConfig, ClipConfig, MotionConfig
-from mvcgc.data.index.prepare import DatasetConfig
+from mvcgc.data.augment.base import AugmentationConfig
+from mvcgc.data.clips.sampling import ClipConfig, MotionConfig
 from mvcgc.method.base import MethodConfig
 from mvcgc.models.backbone import BackboneConfig
-from mvcgc.stages.spec import check_clip
+from mvcgc.stages.spec import StageDataset, check_clip
 from mvcgc.train.optim import OptimConfig
 
 
@@ -19,10 +19,10 @@ class PretrainSpec:
     """
 
     views: list[str]
-    dataset: DatasetConfig
+    dataset: StageDataset
     clip: ClipConfig
     motion: MotionConfig | None
-    augment: AugmentConfig
+    augment: AugmentationConfig
     backbone: BackboneConfig
     method: MethodConfig
     optim: OptimConfig

@@ -7,6 +7,7 @@ import pytest
 from data_factories import HEIGHT, WIDTH, write_video
 
 from mvcgc.data.clips.modalities import Format, check_views, crop_motion, needs_vectors, read_views
+from mvcgc.data.clips.padding import Pad
 from mvcgc.data.clips.sampling import ClipConfig, Draw, MotionConfig
 from mvcgc.errors import UserError
 from mvcgc.video import (
@@ -81,6 +82,21 @@ def test_a_view_alone_is_the_same_as_with_others(video: tuple[Path, VideoInfo]) 
     together = read(video, DRAWS, "rgb", "mv", "flow_dis")
     for view, expected in together.items():
         np.testing.assert_array_equal(read(video, DRAWS, view)[view], expected)
+
+
+@pytest.mark.parametrize("pad", [Pad.left, Pad.loop])
+def test_a_video_shorter_than_a_clip_is_padded(tmp_path: Path, pad: Pad) -> None:
+    """Pictures and motion of the frames that there are, in their places; the others repeat them."""
+    path = write_video(tmp_path / "v.avi", frames=5, dx=3, dy=-2)
+    short = path, probe(path)
+    views = ("rgb", "mv", "flow_dis")
+    draws = [Draw(0, DRAWS[0].crop), Draw(0, DRAWS[1].crop), Draw(0, DRAWS[0].crop, flip=True)]
+    padded = read(short, draws, *views, clip=ClipConfig(8, 32, pad))
+    exact = read(short, draws, *views, clip=ClipConfig(5, 32))
+    order = [0, 0, 0, 0, 1, 2, 3, 4] if pad is Pad.left else [0, 1, 2, 3, 4, 0, 1, 2]
+    np.testing.assert_array_equal(padded["rgb"], exact["rgb"][:, :, order])
+    for view in views[1:]:
+        np.testing.assert_array_equal(padded[view], exact[view][:, order])
 
 
 def test_vectors_of_the_video_encoded_again(video: tuple[Path, VideoInfo]) -> None:

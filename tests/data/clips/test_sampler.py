@@ -4,11 +4,11 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
-from data_factories import make_manifest
+from data_factories import STRONG, make_manifest
 
 from mvcgc.data.clips.dataset import DrawDataset, Source, WindowDataset
 from mvcgc.data.clips.sampler import EpochSampler, WindowSampler, check_batch, shard
-from mvcgc.data.clips.sampling import AugmentConfig, ClipConfig, MotionConfig, permutation
+from mvcgc.data.clips.sampling import ClipConfig, MotionConfig, permutation
 from mvcgc.errors import UserError
 
 
@@ -91,7 +91,7 @@ def test_a_test_shows_every_window_of_every_video_exactly_once(source: Source, w
     for dataset in (
         WindowDataset(source, crops=10, rows_per_item=rows),
         WindowDataset(source, crops=1, rows_per_item=rows),
-        DrawDataset(source, AugmentConfig(), seed=0, draws=5, rows_per_item=rows),
+        DrawDataset(source, STRONG, seed=0, draws=5, rows_per_item=rows),
     ):
         expected = sorted(
             (index, place)
@@ -113,14 +113,13 @@ def test_a_test_shows_every_window_of_every_video_exactly_once(source: Source, w
 def test_windows_of_the_plan_cover_the_video(source: Source) -> None:
     frames = source.video(0).info.frames
     assert frames == 25
-    assert WindowDataset(source, crops=1, rows_per_item=2).plan(0) == [
-        (0, (0, 4)),
-        (0, (8, 12)),
-        (0, (16, 17)),
+    assert WindowDataset(source, crops=1, rows_per_item=4).plan(0) == [
+        (0, (0, 3, 6, 9)),
+        (0, (12, 15, 17)),
     ]
-    assert WindowDataset(source, crops=1, most_windows=1).plan(0) == [(0, (12,))]
+    assert WindowDataset(source, crops=1, most_windows=1).plan(0) == [(0, (9,))]
 
 
 def test_draws_of_the_plan_are_epochs(source: Source, tmp_path: Path) -> None:
-    dataset = DrawDataset(source, AugmentConfig(), seed=0, draws=5, rows_per_item=2)
+    dataset = DrawDataset(source, STRONG, seed=0, draws=5, rows_per_item=2)
     assert dataset.plan(3) == [(3, (0, 1)), (3, (2, 3)), (3, (4,))]

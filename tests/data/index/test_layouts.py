@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from data_factories import by_path, touch, write_text
 
+from mvcgc.data.demo.layout import demo
 from mvcgc.data.index.layouts import folder, kinetics, official
 from mvcgc.data.index.layouts.listing import Entry, carve, videos_below
 from mvcgc.errors import UserError
@@ -251,7 +252,7 @@ def test_the_demo_layout(tmp_path: Path) -> None:
     write_text(tmp_path / "splits/train.txt", "up/0.avi")
     write_text(tmp_path / "splits/val.txt", "up/1.mp4")
     write_text(tmp_path / "splits/test.txt", "down/0.avi")
-    listing = folder.demo(tmp_path)
+    listing = demo(tmp_path)
     assert listing.classes == ["up", "down"]
     assert not listing.carved
     assert {(e.path, e.label, e.part) for e in listing.entries} == {
@@ -261,7 +262,7 @@ def test_the_demo_layout(tmp_path: Path) -> None:
     }
     (tmp_path / "up/0.avi").unlink()
     with pytest.raises(UserError, match=r"names 1 of 3 videos that are not under .*: up/0\.avi"):
-        folder.demo(tmp_path)
+        demo(tmp_path)
 
 
 def test_links_are_followed_but_not_round_in_circles(tmp_path: Path) -> None:

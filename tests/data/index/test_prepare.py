@@ -8,10 +8,15 @@ from pathlib import Path
 import pytest
 from data_factories import touch, write_text, write_video
 
-from mvcgc.data.index import prepare as prepare_module
+from mvcgc.data.demo import Demo
+from mvcgc.data.demo import layout as demo_module
+from mvcgc.data.index.layouts.base import DatasetConfig, Layout
+from mvcgc.data.index.layouts.folder import Folder
+from mvcgc.data.index.layouts.kinetics import K400
 from mvcgc.data.index.layouts.listing import Entry, Listing
+from mvcgc.data.index.layouts.official import HMDB51, UCF101
 from mvcgc.data.index.manifest import Manifest, load, manifest_file, publish, report
-from mvcgc.data.index.prepare import DatasetConfig, DatasetKind, assemble, prepare
+from mvcgc.data.index.prepare import assemble, prepare
 from mvcgc.data.index.scan import Fact, scan
 from mvcgc.errors import UserError
 from mvcgc.video import encode
@@ -28,8 +33,8 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scan_module, "_probe_in_pool", pool)
 
 
-def config(root: Path, kind: DatasetKind = DatasetKind.folder, **more: object) -> DatasetConfig:
-    return DatasetConfig(kind=kind, name="small", root=str(root), **more)
+def config(root: Path, layout: type[Layout] = Folder, **more: object) -> DatasetConfig:
+    return layout.Config(name="small", root=str(root), **more)
 
 
 def ready(cfg: DatasetConfig, store: Path, min_frames: int = 8, needs_vectors: bool = True) -> Manifest:
@@ -66,7 +71,7 @@ def test_refused_files_are_reported_with_their_reason(mixed: Path, tmp_path: Pat
         assert f"refused, {reason.replace('_', ' ')}: 1" in text
         assert path in text
     assert "a/short.avi" in text
-    assert "5 frames, a clip takes 8" in text
+    assert "5 frames, at least 8 are needed" in text
     assert "vp9 exports no motion vectors; set dataset.mestimate=true" in text
     assert manifest_file(tmp_path, manifest).with_suffix(".txt").read_text() == text
 
@@ -143,6 +148,7 @@ def test_the_digest_knows_every_fact(tmp_path: Path) -> None:
     }
     assert len(different) == 8
     assert digest(entry, replace(fact, mtime_ns=1)) == digest(entry)
+    assert digest(entry, replace(fact, info=replace(fact.info, stat=(1, 1)))) == digest(entry)
 
 
 def test_hmdb51_files_lack_one_frame_and_are_sound(tmp_path: Path, clips_dir: Path) -> None:
@@ -157,7 +163,7 @@ def test_hmdb51_files_lack_one_frame_and_are_sound(tmp_path: Path, clips_dir: Pa
         target.symlink_to(next(clips_dir.glob(f"hmdb_{source}")))
     write_text(tmp_path / "splits/wave_test_split1.txt", f"{Path(names[0]).name} 1 ")
     write_text(tmp_path / "splits/cartwheel_test_split1.txt", f"{Path(names[1]).name} 2 ")
-    manifest = ready(config(tmp_path, DatasetKind.hmdb51), tmp_path / "store", min_frames=32)
+    manifest = ready(config(tmp_path, HMDB51), tmp_path / "store", min_frames=32)
     assert manifest.rejected == []
     assert manifest.classes == ["cartwheel", "wave"]
     assert {video.path: (video.info.frames, video.group) for video in manifest.videos} == {
@@ -175,7 +181,7 @@ def test_ucf101_trains_on_the_carved_val_too(tmp_path: Path) -> None:
     write_text(lists / "classInd.txt", "1 Golf")
     write_text(lists / "trainlist01.txt", *(f"{name} 1" for name in names[:20]))
     write_text(lists / "testlist01.txt", *names[20:])
-    manifest = ready(config(tmp_path, DatasetKind.ucf101), tmp_path / "store")
+    manifest = ready(config(tmp_path, UCF101), tmp_path / "store")
     val, train = manifest.ids("val"), manifest.ids("train")
     assert val
     assert len(train) + len(val) == 20
@@ -194,7 +200,7 @@ def test_val_of_the_dataset_itself_is_not_trained_on(tmp_path: Path) -> None:
         "dance,y,0,10,val",
         "dance,z,0,10,train",
     )
-    manifest = ready(config(tmp_path, DatasetKind.k400), tmp_path / "store")
+    manifest = ready(config(tmp_path, K400), tmp_path / "store")
     assert [manifest.videos[i].path for i in manifest.training()] == ["x.mp4"]
     assert [(r.path, r.reason) for r in manifest.rejected] == [("z_000000_000010", "absent")]
 
@@ -244,7 +250,7 @@ def test_an_empty_part_is_named(mixed: Path, tmp_path: Path) -> None:
 )
 def test_settings_that_cannot_work_are_named(more: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        DatasetConfig(**more)
+        UCF101.Config(**more)
 
 
 def test_the_demo_is_made_before_it_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -255,8 +261,8 @@ def test_the_demo_is_made_before_it_is_listed(tmp_path: Path, monkeypatch: pytes
         write_text(root / "splits/val.txt")
         write_text(root / "splits/test.txt")
 
-    monkeypatch.setattr(prepare_module, "make_demo", make)
-    manifest = ready(config(tmp_path / "demo", DatasetKind.demo), tmp_path / "store")
+    monkeypatch.setattr(demo_module, "make_demo", make)
+    manifest = ready(config(tmp_path / "demo", Demo), tmp_path / "store")
     assert [video.path for video in manifest.videos] == ["up/0.avi"]
 
 

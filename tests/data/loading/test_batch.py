@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from mvcgc.data.clips.sampling import COLUMNS
 from mvcgc.data.loading.batch import HOST, Batch
 
 META = torch.device("meta")
@@ -26,7 +25,7 @@ def batch() -> Longer:
     ids = torch.arange(3)
     return Longer(
         views={"rgb": ids.view(3, 1, 1, 1, 1, 1).to(torch.uint8).expand(3, 2, 3, 4, 2, 2)},
-        draws=ids.view(3, 1, 1).float().expand(3, 2, len(COLUMNS)),
+        draws=ids.view(3, 1, 1).float().expand(3, 2, 8),
         video=ids + 100,
         group=ids + 200,
         label=ids + 300,

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from data_factories import make_manifest
+from data_factories import STRONG, make_manifest
 
 from mvcgc.data.clips.dataset import DrawDataset, Source, WindowDataset
 from mvcgc.data.clips.sampler import EpochSampler, WindowSampler
-from mvcgc.data.clips.sampling import AugmentConfig, ClipConfig, MotionConfig
+from mvcgc.data.clips.sampling import ClipConfig, MotionConfig
 from mvcgc.data.index.manifest import Manifest, publish
 from mvcgc.data.loading import shared_memory
 from mvcgc.data.loading.batch import Batch
@@ -43,7 +43,7 @@ def source(manifest: Manifest) -> Source:
 def training(source: Source, workers: int = 0, rank: int = 0, world: int = 1, clips: int = 2) -> Loader:
     return train_loader(
         source,
-        AugmentConfig(),
+        STRONG,
         clips=clips,
         batch_size=2,
         seed=0,
@@ -117,7 +117,7 @@ def test_supervised_training_sees_the_first_clip_of_the_pair(source: Source) -> 
 
 
 def test_random_clips_read_together_are_those_of_the_epochs(source: Source) -> None:
-    dataset = DrawDataset(source, AugmentConfig(), seed=0, draws=3, rows_per_item=2)
+    dataset = DrawDataset(source, STRONG, seed=0, draws=3, rows_per_item=2)
     together = joined(list(Loader(dataset, WindowSampler(dataset, 6), 0, CPU)))
     loader = training(source, clips=1)
     assert isinstance(loader.sampler, EpochSampler)
@@ -170,7 +170,7 @@ def test_a_batch_larger_than_the_dataset(source: Source) -> None:
     with pytest.raises(UserError, match=r"optim\.batch_size=7: larger than the 6 videos"):
         train_loader(
             source,
-            AugmentConfig(),
+            STRONG,
             clips=2,
             batch_size=7,
             seed=0,
@@ -185,7 +185,7 @@ def test_unreadable_videos_fail_the_step_and_are_counted_and_named(tmp_path: Pat
     (tmp_path / "a/00.avi").write_bytes(b"no longer a video")
     (tmp_path / "b/01.avi").unlink()
     source = Source(manifest, [0, 1, 2, 3], ("rgb",), ClipConfig(8, 16), MotionConfig(8, 16))
-    loader = train_loader(source, AugmentConfig(), clips=2, batch_size=4, seed=0, workers=1, device=CPU)
+    loader = train_loader(source, STRONG, clips=2, batch_size=4, seed=0, workers=1, device=CPU)
     with pytest.raises(UnreadableVideos, match=r"^2 of 4 videos of the batch cannot be read: ") as caught:
         list(loader)
     assert sorted(caught.value.names) == ["a/00.avi", "b/01.avi"]
@@ -201,17 +201,24 @@ from multiprocessing import active_children
 from multiprocessing.popen_spawn_posix import Popen
 from pathlib import Path
 import torch
+from mvcgc.data.augment.photometric import Photometric
 from mvcgc.data.clips.dataset import Source
-from mvcgc.data.loading.loader import train_loader
+from mvcgc.data.clips.sampling import ClipConfig, MotionConfig
 from mvcgc.data.index.manifest import load
-from mvcgc.data.clips.sampling import AugmentConfig, ClipConfig, MotionConfig
+from mvcgc.data.loading.loader import train_loader
 
 if __name__ == "__main__":
     signal.signal(signal.SIGUSR2, lambda *_: None)
     manifest = load(Path(sys.argv[1]))
     source = Source(manifest, manifest.training(), ("rgb",), ClipConfig(8, 16), MotionConfig(8, 16))
     loader = train_loader(
-        source, AugmentConfig(), clips=2, batch_size=2, seed=0, workers=1, device=torch.device("cpu")
+        source,
+        Photometric(Photometric.Config()),
+        clips=2,
+        batch_size=2,
+        seed=0,
+        workers=1,
+        device=torch.device("cpu"),
     )
     batches = iter(loader)
     next(batches)
@@ -449,9 +456,7 @@ def test_batches_for_a_gpu_are_pinned_where_that_gpu_is_current(
     monkeypatch.setattr(torch.cuda, "set_device", lambda device: note("set_device", device))
     monkeypatch.setattr(Batch, "pin_memory", lambda batch: note("pin", batch))
     device = torch.device("cuda", 1)
-    loader = train_loader(
-        source, AugmentConfig(), clips=2, batch_size=3, seed=0, workers=workers, device=device
-    )
+    loader = train_loader(source, STRONG, clips=2, batch_size=3, seed=0, workers=workers, device=device)
     batches = list(loader)
     assert [what for _, name, what in calls if name == "pin"] == batches
     if workers:

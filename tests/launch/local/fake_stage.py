@@ -2,7 +2,8 @@
 
 ``<root>/behaviour.json`` says by stage name what to do: ``seconds`` to take, ``exit`` code, ``reason`` in the
 journal, ``kill`` this rank with SIGKILL, ``stubborn`` (deaf to SIGTERM), ``done`` (whether to write
-DONE.json), ``once`` (behave so in the first attempt only), ``ranks`` (only these; the others wait for ever).
+DONE.json), ``once`` (behave so in the first attempt only), ``ranks`` (only these; the others wait for ever,
+or ``abort_after`` so many seconds, as NCCL's watchdog has them do), ``note`` (what a failing rank leaves).
 What happens goes to ``<root>/events``.
 """
 
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from mvcgc.runs.folder import StageFolder
 from mvcgc.runs.journal import JournalWriter, Status
+from mvcgc.stages import rank_failures
 
 root, folder = Path(sys.argv[1]), StageFolder(Path(sys.argv[2]))
 name = folder.path.relative_to(root / "stages").as_posix().rpartition("-")[0]
@@ -63,7 +65,7 @@ if journal:
     journal.begin(10, "step")
     journal.metrics(4, {"loss": 2.5, "clips_per_s": 100.0})
     journal.flush()
-end = time.monotonic() + (behaviour.get("seconds", 0.1) if chosen else 600)
+end = time.monotonic() + (behaviour.get("seconds", 0.1) if chosen else behaviour.get("abort_after", 600))
 while time.monotonic() < end:
     time.sleep(0.01)
     if stopped:
@@ -73,6 +75,10 @@ while time.monotonic() < end:
             journal.close()
         note("stopped")
         sys.exit(3)
+if not chosen:
+    os.kill(os.getpid(), signal.SIGABRT)
+if behaviour.get("note"):
+    rank_failures.leave_note(folder, attempt, rank, behaviour["note"])
 if behaviour.get("kill"):
     os.kill(os.getpid(), signal.SIGKILL)
 code = behaviour.get("exit", 0)

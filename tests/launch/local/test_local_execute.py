@@ -3,14 +3,15 @@ import re
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fake_stages import Executor, FakeStages
-from rows import finish, make_graph, make_manifest, make_row
+from plan_factories import finish, make_graph, make_manifest, make_row
 
 from mvcgc.errors import UserError
 from mvcgc.launch.local import processes
-from mvcgc.method.mining import Variant
+from mvcgc.method.init_only import InitOnly
 from mvcgc.plan import Graph, Resources, State, stage_state
 from mvcgc.runs.folder import StageFolder
 from mvcgc.runs.journal import Status, read
@@ -109,7 +110,7 @@ def test_refuses_gpus_that_are_not_there(fakes: FakeStages) -> None:
 
 def test_a_failure_blocks_only_what_builds_on_it(fakes: FakeStages) -> None:
     fakes.behave(init_mv={"exit": 1, "reason": "NaN at step 3"})
-    graph = make_graph([make_row(), make_row("rgb", views=["rgb"], method__variant=Variant.init)])
+    graph = make_graph([make_row(), make_row("rgb", views=["rgb"], method=InitOnly.Config(queue=16))])
     report, said = fakes.run(graph)
     assert report.exit_code == 1
     assert set(report.failed) == {of(graph, "init/mv")}
@@ -144,6 +145,30 @@ def test_a_failure_without_words_is_told_by_the_log(fakes: FakeStages) -> None:
     assert report.failed[of(graph, "init/mv")].reason == reason
     found = stage_state(graph.rows[0].stages["init/mv"].folder(fakes.root))
     assert (found.state, found.detail) == (State.FAILED, reason)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "reason", "rank"),
+    [
+        ({"ranks": [1], "exit": 1, "note": "ValueError: bad"}, "rank 1: ValueError: bad", 1),
+        ({"ranks": [1], "exit": 1}, "rank 1 exited with code 1: cross went wrong", 1),
+        ({"ranks": [1], "kill": True}, "rank 1 was killed by SIGKILL, perhaps for want of memory", 1),
+        # The first to end is the one that waits: the one that failed hangs on its way out.
+        ({"ranks": [1], "seconds": 1.5, "note": "ValueError: bad", "exit": 1}, "rank 1: ValueError: bad", 1),
+        ({"ranks": [0], "exit": 1, "reason": "ValueError: mine"}, "ValueError: mine", 0),
+    ],
+)
+def test_a_rank_that_nccl_aborts_is_not_the_cause(
+    fakes: FakeStages, behaviour: dict[str, Any], reason: str, rank: int
+) -> None:
+    """The other rank is healthy, and ended by SIGABRT because its peer is gone."""
+    fakes.behave(cross={"abort_after": 1.0, **behaviour})
+    graph = make_graph([make_row(resources=Resources(cross=Runtime(ranks=2)))])
+    report, _ = fakes.run(graph)
+    failure = report.failed[of(graph, "cross")]
+    folder = graph.rows[0].stages["cross"].folder(fakes.root)
+    assert (failure.reason, failure.log) == (reason, folder.log(1, rank))
+    assert read(folder.journal).progress.reason == reason
 
 
 def test_a_dead_rank_takes_the_others_with_it(fakes: FakeStages, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from mvcgc.dist import Device
 from mvcgc.errors import UserError
 from mvcgc.launch.slurm.batch_script import batch_script, job_name, resized
 from mvcgc.launch.slurm.config import UNUSED, SlurmConfig
-from mvcgc.plan import Resources, Stage
+from mvcgc.plan import Resources, Stage, runtime_of
 from mvcgc.stages.spec import Runtime
 
 GOLDEN = Path(__file__).with_name("batch_script.sh")
@@ -54,9 +54,12 @@ class TestSizes:
         assert asked.keys().isdisjoint({"time", "mem", "gpus-per-node", "partition", "wckey", "dependency"})
 
     def test_given_ones_hold_for_all_stages(self) -> None:
-        rows = resized([make_row()], SlurmConfig(nodes=2, tasks_per_node=4))
-        runtimes = [getattr(rows[0].resources, part.name) for part in dataclasses.fields(Resources)]
-        assert {(runtime.nodes, runtime.ranks) for runtime in runtimes} == {(2, 8)}
+        """Kinds that the resources do not name, too."""
+        row = make_row(resources=Resources(init=Runtime(cpus=3)))
+        (larger,) = resized([row], SlurmConfig(nodes=2, tasks_per_node=4))
+        runtimes = {kind: runtime_of(larger.resources, kind) for kind in row.experiment.kinds}
+        assert {(runtime.nodes, runtime.ranks) for runtime in runtimes.values()} == {(2, 8)}
+        assert (runtimes["init"].cpus, runtimes["cross"].cpus) == (3, 1)
 
     def test_that_do_not_divide_are_refused(self) -> None:
         with pytest.raises(UserError, match=r"hydra\.launcher\.nodes=2: resources\.init\.ranks=1"):

@@ -66,6 +66,11 @@ class TestTroubleFromOutside:
         decision = decided(status=137, events=events, **said)
         assert decision == Decision(Next.REQUEUE, "node2: Killed; retry 1 of 3", True, "node2")
 
+    def test_a_rank_that_nccl_aborts_is_blamed_last(self) -> None:
+        events = [Event("node1", "Aborted (core dumped)"), Event("node2", "node failure")]
+        assert decided(status=134, events=events).exclude == "node2"
+        assert decided(status=134, events=events[:1]).exclude == "node1"
+
     def test_is_given_up_after_so_many_retries(self) -> None:
         decision = decided(failures=3, status=137, events=[Event("node2", "Killed")])
         assert decision == Decision(Next.GIVE_UP, "node2: Killed; given up after 3 retries")

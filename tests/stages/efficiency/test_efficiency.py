@@ -11,10 +11,11 @@ import pytest
 import torch
 from evaluate_factories import SPEC
 
-from mvcgc.data.augment import MOTION_UNIT, REFERENCE_SIZE
+from mvcgc.data.augment.colour import REFERENCE_SIZE
 from mvcgc.data.clips.dataset import Source, WindowDataset
 from mvcgc.data.clips.sampling import MotionConfig
 from mvcgc.data.index.manifest import Manifest
+from mvcgc.data.inputs import MOTION_UNIT
 from mvcgc.errors import UserError
 from mvcgc.runs.fingerprint import plain
 from mvcgc.runs.journal import JournalWriter, Tail

@@ -13,8 +13,8 @@ from real_processes import on_two_ranks
 from torch import Tensor
 
 from mvcgc.data.clips.modalities import crop_motion, motion_field
-from mvcgc.data.clips.sampling import windows
-from mvcgc.data.index.manifest import Manifest
+from mvcgc.data.clips.sampling import ClipConfig, windows
+from mvcgc.data.index.manifest import Manifest, Rejected
 from mvcgc.errors import UserError
 from mvcgc.models import pool_map
 from mvcgc.models.classifier import Classifier, Probe
@@ -26,6 +26,8 @@ from mvcgc.stages.evaluate.spec import EvaluateSpec, TestConfig
 from mvcgc.train import Interrupted, StopFlag
 from mvcgc.video import Box, ClipRequest, Reader
 from mvcgc.video.colour import weights
+
+COMPLETENESS = ("test_videos", "test_padded", "test_missing")
 
 
 @pytest.fixture(scope="module")
@@ -262,7 +264,19 @@ def test_without_a_validation_part_only_the_test_is_reported(
     kept = replace(manifest, videos=[video for video in manifest.videos if video.part != "val"])
     spec = replace(SPEC, views=["mv"], test=TestConfig(crops=1, windows=1))
     metrics = evaluated(tmp_path / "stage", kept, lab / "encoders", spec).metrics
-    assert set(metrics) == {f"r{k}_mv" for k in (1, 5, 10, 20, 50)}
+    assert set(metrics) == {*(f"r{k}_mv" for k in (1, 5, 10, 20, 50)), *COMPLETENESS}
+
+
+def test_short_videos_are_tested_and_padded_and_missing_ones_counted(
+    lab: Path, manifest: Manifest, tmp_path: Path
+) -> None:
+    lost = [Rejected("left/9.avi", part, "unreadable", "torn") for part in ("test", "train")]
+    kept = replace(manifest, rejected=lost)
+    spec = replace(SPEC, clip=ClipConfig(18, 32), test=TestConfig(crops=1, windows=0))
+    metrics = evaluated(tmp_path / "stage", kept, lab / "encoders", spec).metrics
+    lengths = [video.info.frames for video in manifest.part("test")]
+    assert 0 < sum(length < 18 for length in lengths) <= len(lengths)
+    assert [metrics[name] for name in COMPLETENESS] == [3, sum(length < 18 for length in lengths), 1]
 
 
 @pytest.mark.parametrize("spec", [LINEAR, FINETUNE], ids=lambda spec: spec.task.value)

@@ -8,6 +8,7 @@ from typing import Any
 import evaluate_factories as standin
 import pytest
 import torch
+from data_factories import STRONG
 from evaluate_factories import SPEC
 from torch import Tensor, nn
 
@@ -208,8 +209,8 @@ def test_networks_of_a_pass_compute_in_its_precision(
 def test_draws_are_the_clips_of_training(lab: Path, manifest: Manifest) -> None:
     bench = Bench(standin.context_of(lab / "none", manifest, lab / "encoders"), SPEC, manifest)
     source = bench.source([4, 2], ["rgb", "mv"])
-    draws = DrawDataset(source, SPEC.augment, SPEC.seed, draws=5, rows_per_item=2)
-    random = RandomDataset(source, SPEC.augment, SPEC.seed, clips=1)
+    draws = DrawDataset(source, STRONG, SPEC.seed, draws=5, rows_per_item=2)
+    random = RandomDataset(source, STRONG, SPEC.seed, clips=1)
     items = draws.plan(1)
     assert [draws.rows(item) for item in items] == [2, 2, 1]
     epoch = 0

@@ -1,15 +1,13 @@
-"""Any folder of videos, and the demo dataset's folder."""
+"""Any folder of videos."""
 
 from pathlib import Path
 
+from mvcgc.data.index.layouts.base import Layout
 from mvcgc.data.index.layouts.listing import (
-    PARTS,
     UNLABELLED,
     Entry,
     Listing,
-    check_present,
     finish,
-    read_lines,
     share,
     videos_below,
 )
@@ -17,6 +15,16 @@ from mvcgc.errors import UserError
 
 TRAIN, VAL = 0.7, 0.1
 """Shares of a labelled folder; the rest is test."""
+
+
+class Folder(Layout):
+    """A folder of videos, with class folders or without labels."""
+
+    version = 1
+
+    def listing(self) -> Listing:
+        """List every video below the root."""
+        return folder(self.root)
 
 
 def folder(root: Path) -> Listing:
@@ -45,20 +53,3 @@ def _part(path: str) -> str:
     if place < TRAIN:
         return "train"
     return "val" if place < TRAIN + VAL else "test"
-
-
-def demo(root: Path) -> Listing:
-    """``<class>/<name>`` files, ``splits/{train,val,test}.txt`` of paths, ``splits/classes.txt``."""
-    remedy = f"delete {root} to have the demo videos made again"
-    splits = root / "splits"
-    classes = read_lines(splits / "classes.txt", remedy)
-    entries = []
-    for part in PARTS:
-        for path in read_lines(splits / f"{part}.txt", remedy):
-            name = path.partition("/")[0]
-            if name not in classes:
-                raise UserError(f"{splits / part}.txt: {path} is of no class in classes.txt; {remedy}")
-            entries.append(Entry(path, classes.index(name), path, part))
-    wanted = {entry.path: entry.path for entry in entries}
-    check_present(str(splits), root, wanted, (p.relative_to(root).as_posix() for p in videos_below(root)))
-    return finish(classes, entries, [], carved=False)

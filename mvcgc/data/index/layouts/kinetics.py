@@ -3,12 +3,24 @@
 import csv
 from pathlib import Path
 
+from mvcgc.data.index.layouts.base import Layout
 from mvcgc.data.index.layouts.listing import UNLABELLED, Entry, Listing, finish, read_lines, videos_below
 from mvcgc.errors import UserError
 
 COLUMNS = ("youtube_id", "time_start", "time_end", "split")
 HEADER = ",".join(("label", *COLUMNS))
 _PARTS = {"train": "train", "val": "val", "validate": "val", "validation": "val", "test": "test"}
+
+
+class K400(Layout):
+    """Kinetics-400: the CSV files of its authors and the videos beside them."""
+
+    version = 1
+    published_videos = 240_000
+
+    def listing(self) -> Listing:
+        """List the videos that are still there, and the absent ones."""
+        return k400(self.root)
 
 
 def k400(root: Path) -> Listing:

@@ -5,8 +5,10 @@ Neither has a validation split: a tenth of the training groups, chosen by hash, 
 """
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
+from mvcgc.data.index.layouts.base import DatasetConfig, Layout
 from mvcgc.data.index.layouts.listing import (
     Entry,
     Listing,
@@ -21,6 +23,49 @@ from mvcgc.errors import UserError
 VAL_FRACTION = 0.1
 _UCF_GROUP = re.compile(r"^v_(?P<group>.+_g\d+)_c\d+$")
 _HMDB_PARTS = {"1": "train", "2": "test"}
+
+
+class Official(Layout):
+    """A dataset with three official splits."""
+
+    @dataclass
+    class Config(DatasetConfig):
+        """Settings of a dataset with three official splits.
+
+        Attributes:
+            split: the official split, 1 to 3.
+        """
+
+        split: int = 1
+
+        def __post_init__(self) -> None:
+            super().__post_init__()
+            if self.split not in (1, 2, 3):
+                raise UserError(f"dataset.split={self.split}: the official splits are 1, 2 and 3")
+
+    config: Config
+
+
+class UCF101(Official):
+    """UCF101 as its authors distribute it."""
+
+    version = 1
+    published_videos = 9_537
+
+    def listing(self) -> Listing:
+        """List the videos of one official split."""
+        return ucf101(self.root, self.config.split)
+
+
+class HMDB51(Official):
+    """HMDB51 as its authors distribute it."""
+
+    version = 1
+    published_videos = 3_570
+
+    def listing(self) -> Listing:
+        """List the videos of one official split."""
+        return hmdb51(self.root, self.config.split)
 
 
 def ucf101(root: Path, split: int) -> Listing:

@@ -6,8 +6,8 @@ very stages that it waits for. So its mark stays until it ends in order, is canc
 
 from pathlib import Path
 
-from mvcgc.plan.record import SweepRecord, read_record, records_folder
 from mvcgc.runs.lock import Lock
+from mvcgc.runs.record import SweepRecord, read_record, records_folder
 
 
 def begin(root: Path, record: SweepRecord) -> None:

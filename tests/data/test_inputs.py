@@ -1,7 +1,7 @@
-"""Augmentation against a reference that goes frame by frame with the standard library's colours."""
+"""From batches to the networks' inputs, against a reference that goes frame by frame."""
 
 import colorsys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import permutations
 from pathlib import Path
 
@@ -11,17 +11,40 @@ import torch
 from data_factories import HEIGHT, WIDTH, write_video
 from scipy.ndimage import gaussian_filter1d
 
-from mvcgc.data.augment import MEAN, MOTION_LIMIT, MOTION_UNIT, STD, augment
+from mvcgc.data.augment.colour import CHANNELS, LUMA
+from mvcgc.data.augment.photometric import Photometric
 from mvcgc.data.clips.modalities import Format, read_views
 from mvcgc.data.clips.sampling import ClipConfig, Draw, MotionConfig
+from mvcgc.data.inputs import MEAN, MOTION_LIMIT, MOTION_UNIT, STD, Inputs
 from mvcgc.data.loading.batch import Batch
 from mvcgc.video import Box, FlowMethod, Matrix, flow, probe
 
 BOX = Box(0, 0, 16, 16)
-NEUTRAL = Draw(0, BOX)
+augment = Inputs(Photometric(Photometric.Config()))
 
 
-def make_batch(draws: list[list[Draw]], size: int = 16, frames: int = 3, seed: int = 0) -> Batch:
+@dataclass(frozen=True)
+class Change:
+    """What is done to a clip, by name; the defaults do nothing."""
+
+    flip: bool = False
+    brightness: float = 1.0
+    contrast: float = 1.0
+    saturation: float = 1.0
+    hue: float = 0.0
+    order: int = 0
+    grey: int = 0
+    sigma: float = 0.0
+
+    def row(self) -> tuple[float, ...]:
+        values = tuple(float(getattr(self, name)) for name in Photometric.columns)
+        return Draw(0, BOX, self.flip, values).row()
+
+
+NEUTRAL = Change()
+
+
+def make_batch(draws: list[list[Change]], size: int = 16, frames: int = 3, seed: int = 0) -> Batch:
     rng = np.random.default_rng(seed)
     count, clips = len(draws), len(draws[0])
     planes = rng.integers(0, 256, (count, clips, 3, frames, size, size), dtype=np.uint8)
@@ -55,7 +78,7 @@ def slow_rgb(batch: Batch, b: int, n: int) -> np.ndarray:
     return np.stack([r, (y - red * r - blue * b_) / (1 - red - blue), b_], -1).clip(0, 1)
 
 
-def slow_frame(frame: np.ndarray, draw: Draw) -> np.ndarray:
+def slow_frame(frame: np.ndarray, draw: Change) -> np.ndarray:
     """One frame in [0, 1], [H, W, 3], operation by operation, hue pixel by pixel."""
     x = frame[:, ::-1] if draw.flip else frame
 
@@ -81,7 +104,8 @@ def slow_frame(frame: np.ndarray, draw: Draw) -> np.ndarray:
     for number in list(permutations(range(4)))[draw.order]:
         x = operations[number](x)
     if draw.grey:
-        x = np.repeat(grey(x), 3, axis=2)
+        shown = grey(x) if draw.grey == LUMA else x[..., CHANNELS.index(draw.grey), None]
+        x = np.repeat(shown, 3, axis=2)
     if draw.sigma:
         sigma = draw.sigma * x.shape[0] / 128
         radius = int(3 * 2.0 * x.shape[0] / 128 + 1)
@@ -90,22 +114,20 @@ def slow_frame(frame: np.ndarray, draw: Draw) -> np.ndarray:
     return x
 
 
-def random_draw(rng: np.random.Generator) -> Draw:
-    return Draw(
-        0,
-        BOX,
+def random_draw(rng: np.random.Generator) -> Change:
+    return Change(
         flip=bool(rng.random() < 0.5),
         brightness=rng.uniform(0.6, 1.4),
         contrast=rng.uniform(0.6, 1.4),
         saturation=rng.uniform(0.6, 1.4),
         hue=rng.uniform(-0.1, 0.1),
         order=int(rng.integers(24)),
-        grey=bool(rng.random() < 0.3),
+        grey=int(rng.integers(1, 5)) if rng.random() < 0.3 else 0,
         sigma=rng.uniform(0.1, 2) if rng.random() < 0.6 else 0.0,
     )
 
 
-def check(batch: Batch, draws: list[list[Draw]]) -> None:
+def check(batch: Batch, draws: list[list[Change]]) -> None:
     result = augment(batch)["rgb"]
     for b, n in np.ndindex(result.shape[:2]):
         expected = np.stack([slow_frame(frame, draws[b][n]) for frame in slow_rgb(batch, b, n)])
@@ -129,7 +151,8 @@ def test_random_draws_match_the_slow_reference() -> None:
         {"hue": 0.5},
         {"hue": -0.5},
         {"hue": -1 / 6},
-        {"grey": True},
+        {"grey": LUMA},
+        *({"grey": channel} for channel in CHANNELS),
         {"sigma": 2.0},
         {"sigma": 0.1},
     ],
@@ -161,14 +184,13 @@ def test_all_clips_at_once_are_as_each_alone() -> None:
     draws = [[random_draw(rng) for _ in range(2)] for _ in range(5)]
     batch = make_batch(draws)
     alone = augment(batch)
-    from mvcgc.data import augment as module
-
     flat = {name: tensor.flatten(0, 1) for name, tensor in batch.views.items()}
-    columns = {name: batch.draws[..., i].flatten().tolist() for i, name in enumerate(module.COLUMNS)}
+    names = ("flip", *Photometric.columns)
+    columns = {name: batch.draws[..., i].flatten().tolist() for i, name in enumerate(names)}
     columns["matrix"] = batch.matrix.repeat_interleave(2).tolist()
-    for view, change in (("rgb", module._rgb), ("mv", module._motion)):
+    for view, change in (("rgb", augment._rgb), ("mv", augment._motion)):
         together = torch.empty_like(alone[view].flatten(0, 1))
-        change(flat[view], columns, together)
+        change(flat[view], columns, together, view)
         torch.testing.assert_close(together, alone[view].flatten(0, 1), rtol=0, atol=1e-5)
 
 
@@ -194,7 +216,7 @@ def test_neutral_rgb_is_normalised_and_no_more() -> None:
 
 
 def test_motion_is_scaled_cut_and_never_painted() -> None:
-    painted = Draw(0, BOX, brightness=1.4, contrast=0.6, saturation=0.6, hue=0.1, grey=True, sigma=2.0)
+    painted = Change(brightness=1.4, contrast=0.6, saturation=0.6, hue=0.1, grey=LUMA, sigma=2.0)
     batch = make_batch([[painted, NEUTRAL]])
     result = augment(batch)["mv"]
     assert result.shape == (1, 2, 2, 3, 16, 16)
@@ -235,7 +257,7 @@ def test_motion_after_augmentation_is_the_motion_of_the_rgb_after_augmentation(
         ["v"],
         one + matrix,
     )
-    result = augment(batch)
+    result = Inputs()(batch)
     shown = (unit(result["rgb"][0, 0]).mean(-1) * 255).round().astype(np.uint8)
     inner = (slice(1, None), slice(12, -12), slice(12, -12))
     measured = np.median(flow(shown, FlowMethod.DIS)[inner].reshape(-1, 2), axis=0)
