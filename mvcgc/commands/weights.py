@@ -8,17 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mvcgc.data.clips.modalities import MOTION_LIMIT, MOTION_UNIT, REFERENCE_SIZE, RGB, Motion, Rgb
-from mvcgc.data.clips.modality import Modality, built
+from mvcgc.data.clips.modalities import RGB, Rgb
+from mvcgc.data.clips.modality import built
 from mvcgc.data.clips.sampling import MotionConfig
 from mvcgc.data.inputs import MEAN, STD
 from mvcgc.errors import UserError
 from mvcgc.files import sha256_of
 from mvcgc.models.coclr import from_coclr
-from mvcgc.models.pretrained import EncoderCard, MotionInput, RgbInput, refuse_existing, save_encoder
+from mvcgc.models.pretrained import EncoderCard, RgbInput, refuse_existing, save_encoder
 from mvcgc.models.s3d import S3D
-from mvcgc.parts import target_of
 from mvcgc.runs.folder import StageDamaged, StageFolder
+from mvcgc.stages.given import input_of
 from mvcgc.stages.pretrain.kind import Cross, Init
 from mvcgc.stages.pretrain.run import encoder_file
 from mvcgc.stages.pretrain.spec import PretrainSpec
@@ -85,22 +85,6 @@ def import_coclr(checkpoint: Path, path: Path) -> EncoderCard:
     )
     save_encoder(path, card, backbone)
     return card
-
-
-def input_of(modality: Modality, view: str) -> RgbInput | MotionInput:
-    """Return how clips of a modality become what the networks are trained on: see `mvcgc.data.inputs`.
-
-    Raises:
-        UserError: for a modality of the user's own, whose input an encoder's file cannot describe.
-    """
-    if modality.colour:
-        return RgbInput(MEAN, STD)
-    if isinstance(modality, Motion) and type(modality).to_input is Motion.to_input:
-        return MotionInput(REFERENCE_SIZE, MOTION_LIMIT, MOTION_UNIT)
-    raise UserError(
-        f"--view {view}: {target_of(type(modality))} makes its input itself, which an encoder's file cannot "
-        "describe; use the stage's encoder file with your own code"
-    )
 
 
 def _chosen(view: str | None, views: list[str], stage: StageFolder) -> str:

@@ -35,8 +35,8 @@ def _pretrained(experiment: Experiment) -> Iterator[Column]:
     if experiment.has_cross:
         yield from _columns(Cross, Cross.label, experiment.views)
     else:
-        for view in experiment.views:
-            yield from _columns(Init, Init.name_of(view), experiment.views, f" {view}")
+        for view, stage in experiment.initialisations(experiment.views):
+            yield from _columns(Init, stage, experiment.views, f" {view}")
 
 
 def _columns(kind: type[StageKind], stage: str, views: Sequence[str], where: str = "") -> Iterator[Column]:

@@ -317,7 +317,8 @@ def _set(base: _Base, setting: Setting) -> Callable[[], None]:
     except OmegaConfBaseException as error:
         given = setting.text.partition("=")[2]
         raise UserError(rejected_value(setting.key, given, error, base.slots)) from error
-    return lambda: parent.__setitem__(name, old)
+    # A key of a free mapping, such as init.weights.rgb, may not have been there.
+    return (lambda: parent.pop(name)) if old is None else (lambda: parent.__setitem__(name, old))
 
 
 def _leaves(node: Any, prefix: str = "") -> dict[str, Any]:

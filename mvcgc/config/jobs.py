@@ -29,6 +29,8 @@ TITLES = {
     "mvcgc_union": "MVCGC (union)",
     "mvcgc_no_init": "MVCGC (w/o init)",
     "uber": "UberNCE (supervised)",
+    "none": "Given weights",
+    "random": "Untrained",
 }
 """What a single run's row is called, by its method's file."""
 

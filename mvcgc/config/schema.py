@@ -12,7 +12,7 @@ from mvcgc.data.clips.sampling import ClipConfig, MotionConfig
 from mvcgc.plan import Column, Experiment, PlotSpec, TableSpec
 from mvcgc.stages.experiment import DownstreamKeys
 from mvcgc.stages.spec import Runtime
-from mvcgc.train.optim import OptimConfig
+from mvcgc.train.optim import InitConfig, OptimConfig
 
 
 @dataclass
@@ -74,7 +74,7 @@ class Config:
     views: dict[str, Any] = field(default_factory=dict)
     backbone: Any = field(default_factory=dict)
     method: Any = field(default_factory=dict)
-    init: OptimConfig = field(default_factory=OptimConfig)
+    init: InitConfig = field(default_factory=InitConfig)
     cross: OptimConfig = field(default_factory=OptimConfig)
     downstream: DownstreamKeys = field(default_factory=DownstreamKeys)
     seed: int = 0

@@ -55,6 +55,7 @@ def schema() -> DictConfig:
         parent[name] = {}
     for key in OPEN:
         OmegaConf.set_struct(OmegaConf.select(node, key), False)
+    OmegaConf.set_struct(node.init.weights, False)  # by any view
     return node
 
 

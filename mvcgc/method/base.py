@@ -124,6 +124,7 @@ class Method(Part, ABC):
         views: number of views that the objective compares; None for any.
         supervised: whether it needs labels.
         mines: whether it finds positives among the queue's keys, once the queue is full.
+        untrained: whether its encoders have random weights, in place of all training.
         leaves_parameters_out: whether some encoders do not learn in some epochs.
         waits_for_queue: whether no step is taken until the queue is full.
     """
@@ -134,6 +135,7 @@ class Method(Part, ABC):
     views: ClassVar[int | None] = None
     supervised: ClassVar[bool] = False
     mines: ClassVar[bool] = False
+    untrained: ClassVar[bool] = False
     leaves_parameters_out: ClassVar[bool] = False
     waits_for_queue: ClassVar[bool] = False
 

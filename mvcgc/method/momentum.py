@@ -37,6 +37,11 @@ class MomentumPair(nn.Module):
         self.query.load_state_dict(state)
         self.synchronise()
 
+    def load_backbone(self, state: Mapping[str, Tensor]) -> None:
+        """Start both encoders from the state of a backbone; their head stays random."""
+        self.query.backbone.load_state_dict(state)
+        self.synchronise()
+
 
 class ContrastModel(nn.Module):
     """All that a pre-training stage saves: one ``MomentumPair`` per view and the queue of their keys.

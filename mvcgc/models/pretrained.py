@@ -146,17 +146,27 @@ def load_encoder(path: str | PathLike[str]) -> PretrainedEncoder:
         >>> encoder(torch.zeros(1, 2, 8, 32, 32)).shape == (1, encoder.dim)
         True
     """
+    card, tensors = read_encoder_file(path)
+    encoder = PretrainedEncoder(card)
+    require_tensors(encoder.backbone.state_dict(), tensors, path)
+    encoder.backbone.load_state_dict(tensors)
+    lay_out(encoder)
+    return encoder.eval()
+
+
+def read_encoder_file(path: str | PathLike[str]) -> tuple[EncoderCard, dict[str, Tensor]]:
+    """Return the card of an encoder file and the tensors of its backbone, which may not be the network's.
+
+    Raises:
+        UserError: if the file is not there, not whole or not of this kind.
+    """
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
     except (OSError, safetensors.SafetensorError) as error:
         raise UserError(f"{path} cannot be read as safetensors: {' '.join(str(error).split())}") from error
-    encoder = PretrainedEncoder(_card(header, path))
-    require_tensors(encoder.backbone.state_dict(), tensors, path)
-    encoder.backbone.load_state_dict(tensors)
-    lay_out(encoder)
-    return encoder.eval()
+    return _card(header, path), tensors
 
 
 def save_encoder(path: Path, card: EncoderCard, backbone: Mapping[str, Tensor]) -> None:

@@ -1,4 +1,7 @@
-"""From rows to a graph of stages in which what rows share appears once. Pure: looks at no disk."""
+"""From rows to a graph of stages in which what rows share appears once.
+
+Pure but for one thing: it reads the weights that a user gives (`mvcgc.stages.given`).
+"""
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +22,7 @@ from mvcgc.plan.row import Row, runtime_of
 from mvcgc.runs.fingerprint import canonical_json, fingerprint_of_text, plain, semantic
 from mvcgc.runs.folder import StageFolder
 from mvcgc.stages.experiment import Experiment
+from mvcgc.stages.given import given_weights
 from mvcgc.stages.kind import Cost, StageKind
 from mvcgc.stages.pretrain.kind import Cross
 from mvcgc.stages.spec import Runtime, StageConfig
@@ -87,9 +91,17 @@ class Stage:
             dataset_digest=self.dataset.digest,
             parents={view: str(parent.folder(root).path) for view, parent in self.parents.items()},
             runtime=dataclasses.replace(
-                self.runtime, manifest=str(self.dataset.manifest_path(root)), import_from=list(own)
+                self.runtime,
+                manifest=str(self.dataset.manifest_path(root)),
+                import_from=list(own),
+                weights=self._weights(spec),
             ),
         )
+
+    def _weights(self, spec: Any) -> dict[str, str]:
+        """By view, the files that the stage reads in place of a parent's encoder."""
+        given = {view: given_weights(self.experiment, view) for view in getattr(spec, "weights", {})}
+        return {view: str(one.path) for view, one in given.items() if one is not None}
 
 
 @dataclass(frozen=True)
@@ -166,6 +178,12 @@ class _Builder:
             parents = {view: stages[name] for view, name in recipe.parents(experiment)}
             dataset = pretrained_on if recipe.dataset < 0 else evaluated_on[recipe.dataset]
             stages[recipe.name] = self._stage(row, recipe, dataset, parents)
+        if not stages:
+            method = experiment.method.part.label
+            raise UserError(
+                f"method={method}: row {row.name!r} has no stage: nothing is trained, and nothing evaluated; "
+                "set downstream.tasks, and take a dataset with classes"
+            )
         return PlannedRow(row, stages)
 
     def _stage(self, row: Row, recipe: Recipe, dataset: Dataset, parents: dict[str, Stage]) -> Stage:

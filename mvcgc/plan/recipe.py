@@ -72,7 +72,7 @@ def recipes(experiment: Experiment, labelled: tuple[bool, ...]) -> tuple[Recipe,
     return _recipes(
         views=tuple(experiment.views),
         evaluated=tuple(experiment.evaluated_views),
-        has_init=experiment.has_init,
+        initialised=tuple(view for view, _ in experiment.initialisations(experiment.views)),
         has_cross=experiment.has_cross,
         pretrained=not datasets or not used or any(used),
         tasks=tuple(downstream.ordered),
@@ -85,15 +85,15 @@ def _recipes(
     *,
     views: tuple[str, ...],
     evaluated: tuple[str, ...],
-    has_init: bool,
+    initialised: tuple[str, ...],
     has_cross: bool,
     pretrained: bool,
     tasks: tuple[str, ...],
     datasets: tuple[tuple[int, str], ...],
 ) -> tuple[Recipe, ...]:
     def stages() -> Iterator[Recipe]:
-        if pretrained and has_init:
-            yield from (Recipe(Init.name_of(view), Init.label, (view,)) for view in views)
+        if pretrained:
+            yield from (Recipe(Init.name_of(view), Init.label, (view,)) for view in initialised)
         if pretrained and has_cross:
             yield Recipe(Cross.label, Cross.label, views)
         for index, name in datasets:

@@ -30,7 +30,7 @@ from mvcgc.models.classifier import Probe
 from mvcgc.models.encoder import widened
 from mvcgc.stages.context import Result, StageContext
 from mvcgc.stages.evaluate.classify import probe_file
-from mvcgc.stages.evaluate.setup import load_backbone
+from mvcgc.stages.evaluate.setup import encoder_backbone
 from mvcgc.stages.kind import KindConfig, StageKind
 from mvcgc.stages.spec import StageDataset, check_clip
 from mvcgc.video import Matrix, to_rgb
@@ -64,7 +64,10 @@ class ActivationConfig(KindConfig):
 
 @dataclass
 class ActivationSpec:
-    """``activation/<dataset>``: ``task`` chooses the videos; ``motion`` is None without a motion view."""
+    """``activation/<dataset>``: ``task`` chooses the videos; ``motion`` is None without a motion view.
+
+    ``weights`` are as in `EvaluateSpec`.
+    """
 
     task: ActivationConfig
     views: list[str]
@@ -73,6 +76,7 @@ class ActivationSpec:
     clip: ClipConfig
     motion: MotionConfig | None
     backbone: BackboneConfig
+    weights: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_clip(self.views, self.modalities, self.clip, self.motion, self.backbone)
@@ -177,7 +181,7 @@ class _Network:
 def _network(context: StageContext, spec: ActivationSpec, manifest: Manifest, view: str) -> _Network:
     device = context.dist.device
     channels = built(spec.modalities, [view])[view].channels
-    backbone = load_backbone(context.parents[view], spec.backbone, view, channels, device)
+    backbone = encoder_backbone(context, spec.backbone, view, channels, spec.weights)
     probe = Probe(backbone.dim, len(manifest.classes))
     path = context.parents[LINEAR].path / probe_file(view)
     probe.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))

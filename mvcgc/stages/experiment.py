@@ -17,7 +17,7 @@ from mvcgc.runs.fingerprint import plain
 from mvcgc.stages.evaluate.spec import TestConfig
 from mvcgc.stages.kind import KindConfig, StageKind
 from mvcgc.stages.pretrain.kind import Cross, Init
-from mvcgc.train.optim import Amp, OptimConfig
+from mvcgc.train.optim import Amp, InitConfig, OptimConfig
 
 
 @dataclass
@@ -91,13 +91,15 @@ class Experiment:
     modalities: dict[str, ModalityConfig]
     backbone: BackboneConfig
     method: MethodConfig
-    init: OptimConfig
+    init: InitConfig
     cross: OptimConfig
     downstream: DownstreamConfig
     seed: int
 
     def __post_init__(self) -> None:
         check_views(self.views, self.modalities)
+        for view in self.init.weights:
+            check_views([view], self.modalities, "init.weights")
         for view in self.evaluated_views:
             if view not in self.views:
                 raise UserError(f"downstream.views={listed(self.evaluated_views)}: {view} is not trained")
@@ -141,7 +143,18 @@ class Experiment:
 
     def encoders(self, views: Sequence[str]) -> list[tuple[str, str]]:
         """Return (view, name of the stage that leaves its encoder), for those who evaluate encoders."""
-        return [(view, Cross.label if self.has_cross else Init.name_of(view)) for view in views]
+        return [(view, Cross.label) for view in views] if self.has_cross else self.initialisations(views)
+
+    def initialisations(self, views: Sequence[str]) -> list[tuple[str, str]]:
+        """Return (view, name of the stage that initialises it), without views whose weights are given."""
+        wanted = [view for view in views if view not in self.given_views] if self.has_init else []
+        return [(view, Init.name_of(view)) for view in wanted]
+
+    @property
+    def given_views(self) -> list[str]:
+        """The views that start from a file of weights; none where the method starts from random weights."""
+        starts = not self.method.part.untrained and (self.method.init or not self.has_cross)
+        return [view for view in self.views if view in self.init.weights] if starts else []
 
 
 _PRETRAINING: dict[str, StageKind] = {kind.label: kind(kind.Config()) for kind in (Init, Cross)}

@@ -2,13 +2,15 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mvcgc.data.clips.modality import ModalityConfig, uses_motion
 from mvcgc.data.index.layouts.base import DatasetConfig
+from mvcgc.errors import UserError
 from mvcgc.parts import Part, PartConfig
+from mvcgc.stages.given import starts
 from mvcgc.stages.spec import StageDataset
 from mvcgc.train.optim import OptimConfig
 
@@ -97,7 +99,16 @@ class StageKind(Part, ABC):
 
         Where two experiments hold the same objects, so do these parts: planning relies on it.
         """
-        return {**common(experiment, views, dataset), "task": self.config}
+        told = {**common(experiment, views, dataset), "task": self.config}
+        reads = self.needs_encoders and not experiment.has_cross
+        weights = starts(experiment, views if reads else ())
+        if "weights" in {field.name for field in fields(self.Spec)}:
+            told["weights"] = weights
+        elif weights:
+            raise UserError(
+                f"downstream.tasks: {self.label} reads encoders of stages only: its Spec has no field weights"
+            )
+        return told
 
     def parents(self, experiment: "Experiment", views: Sequence[str], dataset: str) -> list[tuple[str, str]]:
         """Return (role, stage name) of all that the stage reads; an encoder's role is its view."""

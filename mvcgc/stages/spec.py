@@ -76,7 +76,7 @@ class Runtime:
     processes that read videos. ``manifest`` is the published manifest's file. A scheduler spreads the ranks
     evenly over ``nodes`` machines and gives each machine ``mem_gb`` GB and the stage ``timeout_min`` minutes
     at a time, or what it gives by default. ``import_from`` are folders in which parts of the user's own are
-    found.
+    found; ``weights`` are the files of given weights, by view.
     ``deterministic`` has GPUs compute the same bits again, see
     `mvcgc.dist.make_deterministic`: it changes the rounding alone, as another GPU or number of ranks does.
     """
@@ -94,6 +94,7 @@ class Runtime:
     mem_gb: float | None = None
     timeout_min: int | None = None
     import_from: list[str] = field(default_factory=list)
+    weights: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("ranks", "nodes", "cpus", "log_every"):

@@ -3,8 +3,9 @@
 import math
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import Enum
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -116,6 +117,23 @@ class OptimConfig:
                 f"x optim.accumulate={self.accumulate}: choose a multiple of {pieces}"
             )
         return self.batch_size // pieces
+
+
+@dataclass
+class InitConfig(OptimConfig):
+    """How the initialisation is trained.
+
+    Attributes:
+        weights: by view, a file of ``mvcgc export`` or ``mvcgc import`` in place of training it. It holds a
+            backbone: the projection head that stage 2 learns with starts from random weights.
+    """
+
+    weights: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def optim(self) -> OptimConfig:
+        """The optimiser alone: all that a stage of the initialisation is told."""
+        return OptimConfig(**{one.name: getattr(self, one.name) for one in fields(OptimConfig)})
 
 
 def check_precision(amp: Amp, device: torch.device) -> None:

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from fake_sweep import FakeSweep
 
-from mvcgc.commands.weights import input_of
-from mvcgc.models import Arch, BackboneConfig
+from mvcgc.data.clips.modalities import built_in
 from mvcgc.models.pretrained import EncoderCard, PretrainedEncoder, save_encoder
+from mvcgc.models.tiny import R2Plus1D4
+from mvcgc.stages.given import input_of
 from mvcgc.video import encode
 
 
@@ -30,12 +31,12 @@ def make_encoder(path: Path, view: str) -> None:
     channels = 3 if view == "rgb" else 2
     card = EncoderCard(
         view=view,
-        backbone=BackboneConfig(Arch.r2plus1d_4, 0.0625),
+        backbone=R2Plus1D4.Config(0.0625),
         in_channels=channels,
         frames=8,
         size=32,
         cell=None if view == "rgb" else 8,
-        input=input_of(view),
+        input=input_of(built_in(view)[view], view),
         method="mvcgc",
         dataset="demo",
     )

@@ -10,11 +10,12 @@ from evaluate_factories import BACKBONE, SPEC, evaluated, make_encoders
 from evaluate_factories import make_dataset as make_videos
 
 import mvcgc
-from mvcgc.commands.weights import input_of
+from mvcgc.data.clips.modalities import built_in
 from mvcgc.errors import UserError
 from mvcgc.models.pretrained import EncoderCard, save_encoder
 from mvcgc.stages.evaluate.run import FEATURES
 from mvcgc.stages.evaluate.spec import TestConfig
+from mvcgc.stages.given import input_of
 from mvcgc.video import VideoError, encode
 
 
@@ -106,7 +107,7 @@ def test_features_are_those_of_evaluation(tmp_path: Path, view: str) -> None:
         frames=spec.clip.frames,
         size=spec.clip.size,
         cell=8,
-        input=input_of(view),
+        input=input_of(built_in(view)[view], view),
         method="mvcgc",
         dataset="tiny",
     )

@@ -68,6 +68,31 @@ def test_a_row_more_takes_milliseconds(composed: Composer) -> None:
     assert time.process_time() - start < 2.0  # Hydra's own composition takes more than 10 s for as many
 
 
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["init.weights.rgb=a", "init.weights.mv=b"],
+        ["init.weights={rgb:a,mv:b}"],
+        ["init.weights={mv:b,rgb:a}"],
+    ],
+)
+def test_weights_are_given_by_view(composed: Composer, overrides: list[str]) -> None:
+    assert composed.compose(overrides).init.weights == {"rgb": "a", "mv": "b"}
+    assert composed.compose(overrides[:1]).init.weights.keys() <= {"rgb", "mv"}
+    # A row leaves no trace in the next: not even an empty key.
+    assert composed.compose(["init.lr=0.5"]).init.weights == {}
+    assert composed.compose(["init.lr=0.5", "init.weights.mv=c"]).init.weights == {"mv": "c"}
+    assert composed.compose([]).init.weights == {}
+
+
+def test_weights_are_of_known_views(composed: Composer) -> None:
+    config = composed.compose(["init.weights.rbg=a"])
+    with pytest.raises(UserError, match=r"init\.weights.*rbg"):
+        config.experiment  # noqa: B018 - a property that checks
+    with pytest.raises(UserError, match=r"cross\.weights\.rgb"):
+        composed.compose(["cross.weights.rgb=a"])
+
+
 def test_is_a_plain_dataclass(composed: Composer) -> None:
     config = composed.compose([])
     assert type(config) is Config

@@ -18,6 +18,7 @@ from mvcgc.method.coclr import CoCLR
 from mvcgc.method.infonce import InfoNCE
 from mvcgc.method.init_only import InitOnly
 from mvcgc.method.mvcgc import MVCGC, Mining
+from mvcgc.method.no_training import GivenOnly, Untrained
 from mvcgc.method.uber import UberNCE
 from mvcgc.models.backbone import BackboneConfig
 from mvcgc.models.resnet3d import R3D18, R2Plus1D18
@@ -168,6 +169,8 @@ def test_a_folder_can_be_trained_on_in_earnest(composed: Composer) -> None:
         ("mvcgc_union", MVCGC, {"mining": Mining.union}),
         ("mvcgc_no_init", MVCGC, {"init": False}),
         ("uber", UberNCE, {}),
+        ("none", GivenOnly, {}),
+        ("random", Untrained, {}),
     ],
 )
 def test_methods_differ_in_what_their_names_say(

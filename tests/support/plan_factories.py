@@ -15,7 +15,7 @@ from mvcgc.plan import DownstreamConfig, Experiment, Graph, Need, Resources, Row
 from mvcgc.stages.activation import Activation
 from mvcgc.stages.efficiency.spec import Efficiency
 from mvcgc.stages.evaluate.kinds import Finetune, Linear, Retrieve
-from mvcgc.train.optim import OptimConfig
+from mvcgc.train.optim import InitConfig, OptimConfig
 from mvcgc.video.info import Clock, VideoInfo
 
 INFO = VideoInfo(
@@ -49,7 +49,7 @@ def make_experiment(**changes: Any) -> Experiment:
         "modalities": settings(),
         "backbone": S3D.Config(width=0.125),
         "method": MVCGC.Config(k=5, queue=16),
-        "init": OptimConfig(epochs=30, batch_size=8),
+        "init": InitConfig(epochs=30, batch_size=8),
         "cross": OptimConfig(epochs=20, batch_size=8),
         "downstream": DownstreamConfig(
             tasks=["linear", "retrieve"],

@@ -19,6 +19,7 @@ from mvcgc.runs.folder import StageFolder
 from mvcgc.stages.context import StageContext
 from mvcgc.stages.evaluate.inference import ROWS, Compute, Pass
 from mvcgc.stages.evaluate.spec import EvaluateSpec
+from mvcgc.stages.given import start_backbone
 from mvcgc.stages.pretrain.run import encoder_file
 from mvcgc.train import ScheduleKind
 
@@ -123,17 +124,31 @@ class Bench:
 
     def backbone(self, view: str) -> Backbone:
         """The view's pre-trained backbone, on the device, in evaluation mode."""
-        parent, device = self.context.parents[view], self.context.dist.device
         channels = self.modalities([view])[view].channels
-        return load_backbone(parent, self.spec.backbone, view, channels, device)
+        return encoder_backbone(self.context, self.spec.backbone, view, channels, self.spec.weights)
 
     def backbones(self) -> dict[str, Backbone]:
         """Those of all views."""
         return {view: self.backbone(view) for view in self.spec.views}
 
 
+def encoder_backbone(
+    context: StageContext, config: BackboneConfig, view: str, channels: int, weights: Mapping[str, str]
+) -> Backbone:
+    """Return the backbone of ``view`` on the device, in evaluation mode.
+
+    It is the parent's, or one of the ``weights`` that no stage trains (`mvcgc.stages.given`).
+    """
+    device = context.dist.device
+    if view not in weights:
+        return load_backbone(context.parents[view], config, channels, view, device)
+    backbone = start_backbone(config, view, channels, weights[view], context.config.runtime.weights)
+    lay_out(backbone.to(device))
+    return backbone.eval()
+
+
 def load_backbone(
-    parent: StageFolder, config: BackboneConfig, view: str, channels: int, device: torch.device
+    parent: StageFolder, config: BackboneConfig, channels: int, view: str, device: torch.device
 ) -> Backbone:
     """The backbone that a pre-training stage has left of a view, on ``device``, in evaluation mode."""
     state = torch.load(parent.path / encoder_file(view), map_location="cpu", weights_only=True)

@@ -1,6 +1,6 @@
 """Specification of the stages that evaluate encoders."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mvcgc.data.augment.base import AugmentationConfig
 from mvcgc.data.clips.modality import ModalityConfig
@@ -45,6 +45,7 @@ class EvaluateSpec:
         augment: how random clips vary; None where the task shows none.
         amp: precision of networks that do not learn.
         metrics: by name, those reported beside the built-in ones.
+        weights: by view, the identity of encoders that no parent has trained (`mvcgc.stages.given`).
     """
 
     task: KindConfig
@@ -60,6 +61,7 @@ class EvaluateSpec:
     amp: Amp
     metrics: dict[str, MetricConfig]
     seed: int
+    weights: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_clip(self.views, self.modalities, self.clip, self.motion, self.backbone)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from mvcgc.data.index.layouts.base import DatasetConfig
 from mvcgc.method.base import MethodConfig
 from mvcgc.method.infonce import InfoNCE
+from mvcgc.stages.given import starts
 from mvcgc.stages.kind import Headline, StageKind, common
 from mvcgc.stages.pretrain.spec import PretrainSpec
 from mvcgc.train.optim import OptimConfig
@@ -41,7 +42,7 @@ class Init(_Pretrain):
 
     def optim_of(self, experiment: "Experiment") -> OptimConfig:
         """Return how it is optimised."""
-        return experiment.init
+        return experiment.init.optim
 
     def parts(
         self, experiment: "Experiment", views: tuple[str, ...], dataset: DatasetConfig
@@ -53,7 +54,7 @@ class Init(_Pretrain):
             views,
             dataset,
             method=_info_nce(method.tau, method.queue, method.momentum, method.dim),
-            optim=experiment.init,
+            optim=experiment.init.optim,
         )
 
     def parents(self, experiment: "Experiment", views: object, dataset: str) -> list[tuple[str, str]]:
@@ -82,13 +83,12 @@ class Cross(_Pretrain):
         self, experiment: "Experiment", views: tuple[str, ...], dataset: DatasetConfig
     ) -> dict[str, Any]:
         """Return what the stage is told."""
-        return _told(experiment, views, dataset, method=experiment.method, optim=experiment.cross)
+        told = _told(experiment, views, dataset, method=experiment.method, optim=experiment.cross)
+        return {**told, "weights": starts(experiment, views)}
 
     def parents(self, experiment: "Experiment", views: object, dataset: str) -> list[tuple[str, str]]:
-        """Return the initialisations, unless it starts from random weights."""
-        if not experiment.has_init:
-            return []
-        return [(view, Init.name_of(view)) for view in experiment.views]
+        """Return the initialisations that are trained, unless it starts from random weights."""
+        return experiment.initialisations(experiment.views)
 
     def networks(self, experiment: "Experiment", views: tuple[str, ...]) -> int:
         """Return how many views the method trains at a time."""

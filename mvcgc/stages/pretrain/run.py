@@ -23,6 +23,7 @@ from mvcgc.models.backbone import backbone_params
 from mvcgc.parts import scalars
 from mvcgc.runs.folder import StageFolder
 from mvcgc.stages.context import Result, StageContext
+from mvcgc.stages.given import given_tensors
 from mvcgc.stages.pretrain.epochs import Epochs
 from mvcgc.stages.pretrain.spec import PretrainSpec
 from mvcgc.train import ScheduleKind, Validated, fit, rng, total_steps
@@ -43,7 +44,7 @@ def run(context: StageContext, spec: PretrainSpec) -> Result:
     if method.supervised and all(video.label < 0 for video in manifest.videos):
         raise UserError(f"method={method.label} needs labels and the videos of {manifest.name} have none")
     rng.reseed(spec.seed)
-    model = build_model(spec, context.parents)
+    model = build_model(spec, context.parents, context.config.runtime.weights)
     inputs = Inputs(built(spec.modalities, spec.views), augmentation_of(spec))
     task = Contrast(model, method, spec.optim.epochs, inputs)
     loader = _loader(context, spec, manifest, training=True)
@@ -62,18 +63,26 @@ def run(context: StageContext, spec: PretrainSpec) -> Result:
     return Result(outputs, {name: value for name, value in figures.items() if name.startswith(wanted)})
 
 
-def build_model(spec: PretrainSpec, parents: dict[str, StageFolder]) -> ContrastModel:
+def build_model(
+    spec: PretrainSpec, parents: Mapping[str, StageFolder], files: Mapping[str, str]
+) -> ContrastModel:
     """The model before its first step: of each view that has a parent, both encoders start from that one's.
+
+    Given weights, whose ``files`` are by view, take the place of a parent; the head stays random.
 
     The queue starts empty: the parents' queues hold keys of different clips, and could not be aligned.
     """
-    assert not parents or set(parents) == set(spec.views), f"parents {sorted(parents)} for views {spec.views}"
+    started = {*parents, *spec.weights}
+    assert not started or started == set(spec.views), f"{sorted(started)} for views {spec.views}"
     modalities = built(spec.modalities, spec.views)
     channels = {view: modality.channels for view, modality in modalities.items()}
     model = ContrastModel(channels, spec.backbone, spec.method)
     for view, parent in parents.items():
         state = torch.load(parent.path / encoder_file(view), map_location="cpu", weights_only=True)
         model.pair(view).load(state)
+    for view, sha256 in spec.weights.items():
+        pair = model.pair(view)
+        pair.load_backbone(given_tensors(view, sha256, files[view], pair.query.backbone.state_dict()))
     return model
 
 

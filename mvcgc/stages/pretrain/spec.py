@@ -1,6 +1,6 @@
 """Specification of pre-training stages."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mvcgc.data.augment.base import AugmentationConfig
 from mvcgc.data.clips.modality import ModalityConfig
@@ -16,7 +16,7 @@ class PretrainSpec:
     """``init/<view>``, one view with InfoNCE, and ``cross``, with any method that has a second stage.
 
     ``motion`` is None where no view is a motion view, so that what it says cannot make two equal stages
-    differ.
+    differ. ``weights`` are the SHA-256 of the files that encoders start from in place of a parent, by view.
     """
 
     views: list[str]
@@ -29,6 +29,7 @@ class PretrainSpec:
     method: MethodConfig
     optim: OptimConfig
     seed: int
+    weights: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_clip(self.views, self.modalities, self.clip, self.motion, self.backbone)

@@ -16,8 +16,11 @@ from real_processes import PROCESSES, run_ranks
 from stage_factories import CROSS, INFONCE, OPTIM, make_dataset, make_stage, spec, stage_process, start
 from torch import Tensor
 
+from mvcgc.commands.weights import export_encoder
 from mvcgc.data.clips.sampling import permutation
 from mvcgc.data.index.manifest import Manifest, publish
+from mvcgc.errors import UserError
+from mvcgc.files import sha256_of
 from mvcgc.method.uber import UberNCE
 from mvcgc.models import Encoder, build_backbone
 from mvcgc.runs import journal
@@ -81,7 +84,7 @@ def test_cross_starts_from_both_parents(
     inits: dict[str, StageFolder], dataset: Dataset, tmp_path: Path
 ) -> None:
     wanted = spec(["rgb", "mv"], CROSS)
-    model = build_model(wanted, inits)
+    model = build_model(wanted, inits, {})
     for view in ("rgb", "mv"):
         for name, value in encoder_of(inits[view], view).items():
             assert torch.equal(model.pair(view).query.state_dict()[name], value)
@@ -100,11 +103,34 @@ def test_cross_starts_from_both_parents(
 
 def test_cross_without_parents_starts_from_the_seed(dataset: Dataset) -> None:
     torch.manual_seed(0)
-    model = build_model(spec(["rgb", "mv"], replace(CROSS, init=False)), {})
+    model = build_model(spec(["rgb", "mv"], replace(CROSS, init=False)), {}, {})
     torch.manual_seed(0)
-    again = build_model(spec(["rgb", "mv"], CROSS), {})
+    again = build_model(spec(["rgb", "mv"], CROSS), {}, {})
     for name, value in model.state_dict().items():
         assert torch.equal(again.state_dict()[name], value), name
+
+
+def test_cross_starts_from_given_weights_with_a_new_head(
+    inits: dict[str, StageFolder], tmp_path: Path
+) -> None:
+    """rgb from a file, mv from its parent."""
+    file = tmp_path / "rgb.safetensors"
+    export_encoder(inits["rgb"], file, None)
+    wanted = replace(spec(["rgb", "mv"], CROSS), weights={"rgb": sha256_of(file)})
+    torch.manual_seed(0)
+    untouched = build_model(spec(["rgb", "mv"], CROSS), {}, {}).pair("rgb").query.state_dict()
+    torch.manual_seed(0)
+    pair = build_model(wanted, {"mv": inits["mv"]}, {"rgb": str(file)}).pair("rgb")
+    for name, value in encoder_of(inits["rgb"], "rgb").items():
+        expected = value if name.startswith("backbone.") else untouched[name]
+        assert torch.equal(pair.query.state_dict()[name], expected), name
+        assert torch.equal(pair.key.state_dict()[name], expected), name
+    with file.open("ab") as changed:
+        changed.write(b"x")
+    with pytest.raises(
+        UserError, match=rf"^init\.weights\.rgb={file}: is not the file that the run was plan"
+    ):
+        build_model(wanted, {"mv": inits["mv"]}, {"rgb": str(file)})
 
 
 def test_provenance_tells_where_it_comes_from(inits: dict[str, StageFolder]) -> None:
