@@ -4,12 +4,14 @@ Hydra composes such a key without knowing the class. Here it becomes a structure
 settings, so that values are checked and misspelt keys suggested as those of fixed keys are.
 """
 
+from collections.abc import Mapping
+
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mvcgc.config.explain import rejected_value
+from mvcgc.config.explain import rejected_value, whole_slot
 from mvcgc.config.schema import Config
-from mvcgc.data.index.layouts.base import DatasetConfig, Layout
+from mvcgc.data.index.layouts.base import DatasetConfig, Layout, named_after
 from mvcgc.errors import UserError
 from mvcgc.method.base import Method
 from mvcgc.parts import TARGET, Part, PartConfig, load, one_line
@@ -23,6 +25,7 @@ DICT_SLOTS: dict[str, type[Part]] = {"downstream.datasets": Layout}
 
 def schema() -> DictConfig:
     """Return the root schema that Hydra composes into; slots take any key at first."""
+    OmegaConf.register_new_resolver("dataset_name", named_after, replace=True)
     node = OmegaConf.structured(Config)
     for slot in (*SLOTS, *DICT_SLOTS):
         OmegaConf.set_struct(OmegaConf.select(node, slot), False)
@@ -54,6 +57,12 @@ def settle(config: DictConfig) -> dict[str, type[PartConfig]]:
     for place in DICT_SLOTS:
         OmegaConf.set_struct(OmegaConf.select(config, place), True)
     return classes
+
+
+def refuse_whole(key: str, override: str, slots: Mapping[str, type[PartConfig]]) -> None:
+    """Raise UserError if an override sets a part as a whole: its class comes from a file of its group."""
+    if key in slots or key in DICT_SLOTS:
+        raise UserError(whole_slot(override, key, slots))
 
 
 def _structured(slot: str, node: DictConfig, kind: type[PartConfig]) -> DictConfig:
