@@ -167,7 +167,14 @@ def _manifest(need: plan.Need, root: Path, action: Action) -> Manifest | None:
     store = plan.manifests_folder(root)
     if action is Action.plan and not is_scanned(need.config, store):
         return None
-    return prepare(need.config, store, need.min_frames, need.needs_vectors, Capacity.here().cores)
+    return prepare(
+        need.config,
+        store,
+        need.min_frames,
+        need.needs_vectors,
+        Capacity.here().cores,
+        say=lambda text: print(text, end="", file=sys.stderr, flush=True),
+    )
 
 
 def _write_records(tables: Sequence[TableRequest], graph: plan.Graph, root: Path) -> list[plan.SweepRecord]:

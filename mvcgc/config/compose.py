@@ -28,16 +28,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mvcgc.config.explain import (
-    as_user_error,
-    rejected_value,
-    several_values,
-    unknown_key,
-    whole_slot,
-    wrong_option,
-)
+from mvcgc.config.explain import as_user_error, rejected_value, several_values, unknown_key, wrong_option
 from mvcgc.config.schema import Config
-from mvcgc.config.slots import DICT_SLOTS, TASKS, VIEWS, downstream, settle
+from mvcgc.config.slots import TASKS, VIEWS, downstream, refuse_whole, settle
 from mvcgc.errors import UserError
 
 CONFIG_MODULE = "mvcgc.conf"
@@ -305,8 +298,7 @@ def _set(base: _Base, setting: Setting) -> Callable[[], None]:
     config = base.config
     parent_key, _, name = setting.key.rpartition(".")
     try:
-        if setting.key in base.slots or setting.key in DICT_SLOTS:
-            raise UserError(whole_slot(setting.text, setting.key, base.slots))
+        refuse_whole(setting.key, setting.text, base.slots)
         parent = OmegaConf.select(config, parent_key) if parent_key else config
         if parent is None:
             raise UserError(unknown_key(setting.key, base.slots))

@@ -39,6 +39,7 @@ NO_SLOTS: Slots = {}
 _AMBIGUOUS = re.compile(r"Ambiguous value for argument '([^']+)'")
 _REJECTED_KEY = re.compile(r"Could not override '([^']+)'")
 _REJECTED_OVERRIDE = re.compile(r"Error merging override ([^=]+)=(.*)", re.DOTALL)
+_REFERS_TO_MISSING = re.compile(r"Missing mandatory value: (\S+)")
 _NOT_A_NAME = "Config group override must be a string or a list"
 _NOT_THERE = re.compile(r"Could not load '(.+)/([^/']+)'")
 _IN_FILE = re.compile(r"In '([^']+)': \w+ raised while composing config:\n(.*)", re.DOTALL)
@@ -82,6 +83,8 @@ def _of_node(error: OmegaConfBaseException, key: str) -> str:
         return unknown_key(key)
     if isinstance(error, MissingMandatoryValue):
         return missing_value(key)
+    if match := _REFERS_TO_MISSING.search(str(error)):  # dataset.name is made of dataset.file
+        return missing_value(match[1])
     return f"{key}: {_first_line(str(error))}"
 
 

@@ -4,17 +4,18 @@ Hydra composes such a key without knowing the class. Here it becomes a structure
 settings, so that values are checked and misspelt keys suggested as those of fixed keys are.
 """
 
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mvcgc.config.explain import rejected_value
+from mvcgc.config.explain import rejected_value, whole_slot
 from mvcgc.config.schema import Config
 from mvcgc.data.augment.base import Augmentation
 from mvcgc.data.clips.modality import Modality
-from mvcgc.data.index.layouts.base import DatasetConfig, Layout
+from mvcgc.data.index.layouts.base import DatasetConfig, Layout, named_after
 from mvcgc.errors import UserError
 from mvcgc.method.base import Method
 from mvcgc.models.backbone import Backbone
@@ -48,6 +49,7 @@ OPEN = (*SLOTS, *DICT_SLOTS, TASKS, VIEWS, "resources")
 
 def schema() -> DictConfig:
     """Return the root schema that Hydra composes into."""
+    OmegaConf.register_new_resolver("dataset_name", named_after, replace=True)
     node = OmegaConf.structured(Config)
     assert isinstance(node, DictConfig)
     for slot in SLOTS:
@@ -109,6 +111,12 @@ def _place(config: DictConfig, slot: str) -> tuple[DictConfig, str]:
     """Return the node that holds the slot, and the slot's name within it."""
     parent, _, name = slot.rpartition(".")
     return (OmegaConf.select(config, parent) if parent else config), name
+
+
+def refuse_whole(key: str, override: str, slots: Mapping[str, type[PartConfig]]) -> None:
+    """Raise UserError if an override sets a part as a whole: its class comes from a file of its group."""
+    if key in slots or key in DICT_SLOTS:
+        raise UserError(whole_slot(override, key, slots))
 
 
 def _structured(slot: str, node: DictConfig, kind: type[PartConfig]) -> DictConfig:
