@@ -310,13 +310,13 @@ def test_mistakes_in_a_sweep_file_name_the_file(tmp_path: Path) -> None:
                 tables(fresh, f"sweeps={sweep}")
 
 
-@pytest.mark.parametrize(
-    ("sweep", "name", "title"),
-    [
-        ("", "run-mine", "Comparison on mine"),
-        ("ablation_loss", "ablation_loss-mine", "Loss variants on mine"),
-    ],
-)
+OWN_TABLES = [
+    ("", "run-mine", "Comparison on mine"),
+    ("ablation_loss", "ablation_loss-mine", "Loss variants on mine"),
+]
+
+
+@pytest.mark.parametrize(("sweep", "name", "title"), OWN_TABLES)
 def test_a_table_of_own_data_carries_its_name(composed: Composer, sweep: str, name: str, title: str) -> None:
     job = "dataset=folder dataset.root=/data/mine scale=demo downstream=probe"
     found = table(composed, f"{job} sweeps={sweep}" if sweep else job, single=not sweep)

@@ -76,8 +76,8 @@ def warnings(
     if divided:
         tested = sum("test" in parts[group] for group in divided)
         yield (
-            f"{len(divided)} of {len(parts)} groups are in two splits ({tested} of them in test): videos of "
-            f"one source are trained and tested on; {_some(divided)}"
+            f"{len(divided)} of {len(parts)} groups are in two splits ({tested} of them in test): "
+            f"{_some(divided)}"
         )
     there = {part for name in classes for part in counts[name] if counts[name][part]}
     for part in sorted(there & {"train", "test"}, reverse=True):

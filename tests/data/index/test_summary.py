@@ -53,7 +53,7 @@ def test_groups_in_two_splits_are_warned_of() -> None:
     groups = [("a", "train"), ("a", "test"), ("b", "train"), ("b", "val"), ("c", "test")]
     (line,) = warnings([], {}, groups, carved=False)
     assert line.startswith("2 of 3 groups are in two splits (1 of them in test): ")
-    assert line.endswith("; a, b")
+    assert line.endswith(": a, b")
     (line,) = warnings([], {}, groups, carved=True)
     assert line.startswith("1 of 3 groups are in two splits"), "a carved val is a part of train"
     assert list(warnings([], {}, [("a", "train"), ("b", "test")], carved=False)) == []
