@@ -19,5 +19,10 @@ with (DATA / "videos.csv").open("w", newline="") as file:
             rng = np.random.default_rng([number, step + 2])
             texture = rng.integers(0, 255, (64, 96, 3), dtype=np.uint8).repeat(2, axis=0)[:64]
             name = f"{label}_{number:02d}.avi"
-            encode(DATA / name, [np.roll(texture, step * time, axis=1) for time in range(20)], codec="mpeg4", gop=10)
+            encode(
+                DATA / name,
+                [np.roll(texture, step * time, axis=1) for time in range(20)],
+                codec="mpeg4",
+                gop=10,
+            )
             table.writerow([name, label, split, name])
