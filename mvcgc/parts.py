@@ -18,7 +18,7 @@ import site
 import sys
 import sysconfig
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -65,7 +65,7 @@ class Part:
             cls.Config = dataclass(type("Config", (cls.Config,), names))
         elif "part" in vars(cls.Config):
             raise UserError(
-                f"{cls.__module__}.{cls.__name__}.Config is that of {cls.Config.part.__name__}: derive a dataclass "
+                f"{cls.__module__}.{cls.__name__}.Config is that of {cls.Config.part.__name__}: derive one "
                 "from it, or leave it out"
             )
         cls.Config.part = cls
