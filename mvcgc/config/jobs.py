@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from mvcgc.config.columns import default_columns
-from mvcgc.config.compose import Composer, Setting
+from mvcgc.config.compose import Composer
+from mvcgc.config.nodes import Setting
 from mvcgc.config.schema import Config, RowConfig
 from mvcgc.errors import UserError
 from mvcgc.method.init_only import InitOnly

@@ -128,14 +128,25 @@ def read_views(
                 crop=crop,
             )
             modality.make(decoded, own[first[start, crop]][view])
-    if shown < clip.frames:
+    _complete(form, arrays, draws, first, place)
+    return clips[keys[0]].matrix
+
+
+def _complete(
+    form: Format,
+    arrays: ViewArrays,
+    draws: Sequence[Draw],
+    first: Mapping[tuple[int, Box], int],
+    place: slice,
+) -> None:
+    """Pad clips of a short video, and copy clips that several draws show alike."""
+    if place.stop - place.start < form.clip.frames:
         for view, number in product(form.modalities, first.values()):
             fill_gaps(form.modalities[view].time_first(arrays[view][number]), place)
     for number, draw in enumerate(draws):
         if (same := first[draw.start, draw.crop]) != number:
             for array in arrays.values():
                 array[number] = array[same]
-    return clips[keys[0]].matrix
 
 
 def _room(
