@@ -49,7 +49,7 @@ def manifest(lab: Path) -> Manifest:
 def results(lab: Path, manifest: Manifest) -> dict[str, Result]:
     """Each task, on one rank; what it leaves is in the folder of its name."""
     return {
-        spec.task.value: evaluated(lab / spec.task.value, manifest, lab / "encoders", spec)
+        spec.task.part.label: evaluated(lab / spec.task.part.label, manifest, lab / "encoders", spec)
         for spec in (SPEC, LINEAR, FINETUNE)
     }
 
@@ -134,11 +134,11 @@ def test_recall_is_that_of_the_saved_features(
                     assert (ranks[name] < k).tolist() == hits
 
 
-@pytest.mark.parametrize("spec", [LINEAR, FINETUNE], ids=lambda spec: spec.task.value)
+@pytest.mark.parametrize("spec", [LINEAR, FINETUNE], ids=lambda spec: spec.task.part.label)
 def test_probabilities_are_averaged_over_clips_and_views(
     lab: Path, manifest: Manifest, results: dict[str, Result], spec: EvaluateSpec
 ) -> None:
-    folder, metrics = lab / spec.task.value, results[spec.task.value].metrics
+    folder, metrics = lab / spec.task.part.label, results[spec.task.part.label].metrics
     predictions = saved(folder, "predictions.npz")
     test = manifest.ids("test")
     assert predictions["names"].tolist() == [manifest.videos[number].path for number in test]
@@ -279,7 +279,7 @@ def test_short_videos_are_tested_and_padded_and_missing_ones_counted(
     assert [metrics[name] for name in COMPLETENESS] == [3, sum(length < 18 for length in lengths), 1]
 
 
-@pytest.mark.parametrize("spec", [LINEAR, FINETUNE], ids=lambda spec: spec.task.value)
+@pytest.mark.parametrize("spec", [LINEAR, FINETUNE], ids=lambda spec: spec.task.part.label)
 def test_a_batch_larger_than_the_dataset_is_refused(
     lab: Path, manifest: Manifest, tmp_path: Path, spec: EvaluateSpec
 ) -> None:
@@ -300,5 +300,5 @@ def test_a_batch_larger_than_the_dataset_is_refused(
 )
 def test_a_setting_of_another_task_is_refused(spec: EvaluateSpec, change: dict[str, Any]) -> None:
     (key,) = change
-    with pytest.raises(UserError, match=rf"{key}=.* does not go with task={spec.task.value}"):
+    with pytest.raises(UserError, match=rf"{key}=.* does not go with task={spec.task.part.label}"):
         replace(spec, **change)
