@@ -102,7 +102,7 @@ def test_weights_are_of_known_views(composed: Composer) -> None:
 def test_is_a_plain_dataclass(composed: Composer) -> None:
     config = composed.compose([])
     assert type(config) is Config
-    assert type(config.views) is list
+    assert type(config.views) is dict
     assert type(config.downstream.datasets) is dict
 
 
