@@ -25,7 +25,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import ConfigCompositionException, HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from mvcgc.config.explain import (
@@ -37,7 +37,7 @@ from mvcgc.config.explain import (
     wrong_option,
 )
 from mvcgc.config.schema import Config
-from mvcgc.config.slots import DICT_SLOTS, TASKS, downstream, settle
+from mvcgc.config.slots import DICT_SLOTS, FREE, TASKS, downstream, settle
 from mvcgc.errors import UserError
 
 CONFIG_MODULE = "mvcgc.conf"
@@ -306,13 +306,23 @@ def _set(base: _Base, setting: Setting) -> Callable[[], None]:
             raise UserError(unknown_key(setting.key, base.slots))
         if isinstance(parent, ListConfig):
             raise UserError(f"{setting.text}: give the whole list, {parent_key}=[...]")
-        old = copy.deepcopy(parent._get_node(name)) if isinstance(parent, DictConfig) else None
-        OmegaConf.update(config, setting.key, setting.value, merge=True)
+        before = parent._get_node(name, validate_access=False) if isinstance(parent, DictConfig) else None
+        old = copy.deepcopy(before)
+        free = f"{setting.key}.".startswith(tuple(f"{key}." for key in FREE))
+        OmegaConf.update(config, setting.key, setting.value, merge=True, force_add=free)
     except OmegaConfBaseException as error:
         given = setting.text.partition("=")[2]
         raise UserError(rejected_value(setting.key, given, error, base.slots)) from error
-    # A key of a free mapping, such as init.weights.rgb, may not have been there.
-    return (lambda: parent.pop(name)) if old is None else (lambda: parent.__setitem__(name, old))
+    return lambda: _put_back(parent, name, old)
+
+
+def _put_back(parent: Any, name: str, old: Any) -> None:
+    """Undo a setting. A key of a free mapping, such as init.weights.rgb, may not have been there."""
+    if old is not None:
+        parent[name] = old
+        return
+    with open_dict(parent):
+        del parent[name]
 
 
 def _leaves(node: Any, prefix: str = "") -> dict[str, Any]:
