@@ -383,7 +383,7 @@ class TestSlots:
 
     def test_a_clip_may_be_as_small_as_the_backbone_takes(self, write: Write) -> None:
         part = load(f"{write(WRAPPER)}.Wrapped", Backbone, "backbone")
-        assert make_graph([make_row(backbone=part.Config(), clip__frames=4, clip__size=8)])
+        assert make_graph([make_row(backbone=part.Config(), clip__frames=4, clip__size=16)])
         with pytest.raises(UserError, match=r"clip\.frames=3: backbone=wrapped needs 4 frames at least"):
             make_graph([make_row(backbone=part.Config(), clip__frames=3)])
 

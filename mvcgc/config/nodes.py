@@ -8,12 +8,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from mvcgc.config.explain import rejected_value, unknown_key
 from mvcgc.config.schema import Config
-from mvcgc.config.slots import TASKS, downstream, refuse_whole
+from mvcgc.config.slots import FREE, TASKS, downstream, refuse_whole
 from mvcgc.errors import UserError
 
 COMPONENTS = tuple(part.name for part in dataclasses.fields(Config))
@@ -88,13 +88,23 @@ def set_value(base: Base, setting: Setting) -> Callable[[], None]:
             raise UserError(unknown_key(setting.key, base.slots))
         if isinstance(parent, ListConfig):
             raise UserError(f"{setting.text}: give the whole list, {parent_key}=[...]")
-        old = copy.deepcopy(parent._get_node(name)) if isinstance(parent, DictConfig) else None
-        OmegaConf.update(config, setting.key, setting.value, merge=True)
+        before = parent._get_node(name, validate_access=False) if isinstance(parent, DictConfig) else None
+        old = copy.deepcopy(before)
+        free = f"{setting.key}.".startswith(tuple(f"{key}." for key in FREE))
+        OmegaConf.update(config, setting.key, setting.value, merge=True, force_add=free)
     except OmegaConfBaseException as error:
         given = setting.text.partition("=")[2]
         raise UserError(rejected_value(setting.key, given, error, base.slots)) from error
-    # A key of a free mapping, such as init.weights.rgb, may not have been there.
-    return (lambda: parent.pop(name)) if old is None else (lambda: parent.__setitem__(name, old))
+    return lambda: _put_back(parent, name, old)
+
+
+def _put_back(parent: Any, name: str, old: Any) -> None:
+    """Undo a setting. A key of a free mapping, such as init.weights.rgb, may not have been there."""
+    if old is not None:
+        parent[name] = old
+        return
+    with open_dict(parent):
+        del parent[name]
 
 
 def leaves(node: Any, prefix: str = "") -> dict[str, Any]:

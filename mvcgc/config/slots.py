@@ -49,6 +49,10 @@ OPEN = (*SLOTS, *DICT_SLOTS, TASKS, VIEWS, "resources")
 """Keys that take any key while Hydra composes; what they may have is checked afterwards."""
 
 
+FREE = ("init.weights",)
+"""Mappings whose keys are the user's: views."""
+
+
 def schema() -> DictConfig:
     """Return the root schema that Hydra composes into."""
     OmegaConf.register_new_resolver("dataset_name", named_after, replace=True)
@@ -59,7 +63,8 @@ def schema() -> DictConfig:
         parent[name] = {}
     for key in OPEN:
         OmegaConf.set_struct(OmegaConf.select(node, key), False)
-    OmegaConf.set_struct(node.init.weights, False)  # by any view
+    for key in FREE:
+        OmegaConf.set_struct(OmegaConf.select(node, key), False)
     return node
 
 

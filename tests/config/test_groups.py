@@ -1,5 +1,6 @@
 """What the groups of the configuration stand for, against the paper and the project's promises."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -198,7 +199,7 @@ def test_a_backbone_is_the_same_at_every_scale(
     for scale in ("demo", "ucf101"):
         assert composed.compose([f"scale={scale}", f"backbone={option}"]).backbone == backbone
     half = composed.compose([f"backbone={option}", "backbone.width=0.5"]).backbone
-    assert half == dataclasses.replace(backbone, width=0.5)
+    assert half == replace(backbone, width=0.5)
 
 
 def test_the_demo_has_a_network_of_its_own(composed: Composer) -> None:
