@@ -4,6 +4,7 @@ Hydra composes such a key without knowing the class. Here it becomes a structure
 settings, so that values are checked and misspelt keys suggested as those of fixed keys are.
 """
 
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -15,9 +16,11 @@ from mvcgc.config.schema import Config
 from mvcgc.errors import UserError
 from mvcgc.method.base import Method
 from mvcgc.parts import TARGET, Part, PartConfig, load, one_line
+from mvcgc.plan import DEFAULT
 from mvcgc.stages.evaluate.metric import Metric
 from mvcgc.stages.experiment import DownstreamConfig, DownstreamKeys
 from mvcgc.stages.kind import StageKind
+from mvcgc.stages.pretrain.kind import Cross, Init
 from mvcgc.stages.spec import Runtime
 
 SLOTS: dict[str, type[Part]] = {"method": Method}
@@ -58,9 +61,21 @@ def settle(config: DictConfig) -> dict[str, type]:
         for name, base in parts.items():
             node = OmegaConf.select(config, parent)
             classes[f"{parent}.{name}"] = _settle(node, name, f"{parent}.{name}", base)
+    _give_resources(config, [Init.label, Cross.label, *tasks])
     for key in OPEN:
         OmegaConf.set_struct(config[key], True)
     return {**classes, **{f"resources.{kind}": Runtime for kind in config.resources}}
+
+
+def _give_resources(config: DictConfig, kinds: Sequence[str]) -> None:
+    """Give kinds that ``resources`` does not name those of ``default``, each key to be set alone."""
+    if DEFAULT in config.resources:
+        for kind in kinds:
+            if kind not in config.resources:
+                node = OmegaConf.structured(Runtime)
+                for field in fields(Runtime):
+                    node[field.name] = f"${{resources.{DEFAULT}.{field.name}}}"
+                config.resources[kind] = node
 
 
 def downstream(values: dict[str, Any]) -> DownstreamConfig:

@@ -68,16 +68,18 @@ def assert_paper(config: Config, *, queue: int, init: int, cross: int) -> None:
     )
     assert_optim(config.init, OptimKind.adam, 1e-4, 1e-5, init)
     assert_optim(config.cross, OptimKind.adam, 1e-4, 1e-5, cross)
-    assert_optim(config.downstream.linear, OptimKind.sgd, 1e-1, 1e-3, 100)
-    assert_optim(config.downstream.finetune, OptimKind.sgd, 1e-1, 1e-3, 500)
-    assert config.downstream.linear.momentum == 0.9
+    linear, finetune = (config.downstream.kinds[task] for task in ("linear", "finetune"))
+    assert_optim(linear, OptimKind.sgd, 1e-1, 1e-3, 100)
+    assert_optim(finetune, OptimKind.sgd, 1e-1, 1e-3, 500)
+    assert (linear.momentum, linear.draws, finetune.dropout) == (0.9, 100, 0.9)
     assert (config.downstream.test.crops, config.downstream.test.windows) == (10, 0)
     augment = config.augment
     assert (augment.area, augment.jitter) == ([0.2, 1.0], [0.4, 0.4, 0.4, 0.1])
     chances = (augment.flip, augment.jitter_p, augment.grey_p, augment.blur_p, augment.same_time_p)
     assert chances == (0.5, 0.8, 0.2, 0.5, 0.5)
     resources = config.resources
-    assert (resources.init.ranks, resources.init.gpus, resources.cross.ranks) == (4, 1, 4)
+    assert (resources["init"].ranks, resources["init"].gpus, resources["cross"].ranks) == (4, 1, 4)
+    assert {*resources} == {"init", "cross", "default", *config.downstream.kinds}
 
 
 def test_scale_ucf101_is_the_paper(composed: Composer) -> None:

@@ -2,8 +2,8 @@ import io
 import re
 
 import pytest
+from plan_factories import make_graph, make_row
 from rich.console import Console
-from rows import make_graph, make_row
 
 from mvcgc.launch.display import (
     BarDisplay,

@@ -38,7 +38,8 @@ SPEC = PretrainSpec(
 def config(**changes: Any) -> StageConfig:
     values = {
         "name": "cross",
-        "kind": "pretrain",
+        "kind": "cross",
+        "program": "mvcgc.stages.pretrain.kind.Cross",
         "fingerprint": "0123456789abcdef",
         "code_version": 1,
         "spec": plain(SPEC),
@@ -70,7 +71,7 @@ def test_file_is_plain_yaml_without_tags(tmp_path: Path) -> None:
     text = folder.config.read_text()
     assert "!" not in text
     assert yaml.safe_load(text)["runtime"]["device"] == "cpu"
-    assert text.startswith("name: cross\nkind: pretrain\n")
+    assert text.startswith("name: cross\nkind: cross\nprogram: mvcgc.stages.pretrain.kind.Cross\n")
 
 
 @pytest.mark.parametrize("content", [None, "[1, 2", "just text", "name: cross\n"])

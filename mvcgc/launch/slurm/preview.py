@@ -4,7 +4,6 @@ import dataclasses
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from mvcgc.launch.slurm.batch_script import batch_script
 from mvcgc.launch.slurm.config import SlurmConfig
@@ -22,10 +21,10 @@ def scripts(graph: Graph, verdicts: Mapping[str, Verdict], settings: SlurmConfig
     Stages of one sort and size have the same script but for names, folders and dependencies. The jobs that a
     script waits for have no number yet: it is given as ``<job of STAGE>``.
     """
-    alike: dict[tuple[Any, ...], list[Stage]] = defaultdict(list)
+    alike: dict[tuple[str, str], list[Stage]] = defaultdict(list)
     for key, stage in graph.stages.items():
         if verdicts[key].action is Action.SUBMIT:
-            alike[stage.kind, *dataclasses.astuple(stage.runtime)].append(stage)
+            alike[stage.kind, repr(stage.runtime)].append(stage)
     return [
         f"# {_title(stages)}\n{batch_script(stages[0], settings, root, _after(stages[0], verdicts)).text}"
         for stages in alike.values()

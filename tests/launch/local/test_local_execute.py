@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 from fake_stages import Executor, FakeStages
-from rows import finish, make_graph, make_manifest, make_row
+from plan_factories import finish, make_graph, make_manifest, make_row
 
 from mvcgc.errors import UserError
 from mvcgc.launch.local import processes
-from mvcgc.method.mining import Variant
+from mvcgc.method.init_only import InitOnly
 from mvcgc.plan import Graph, Resources, State, stage_state
 from mvcgc.runs.journal import Status, read
 from mvcgc.stages.spec import Runtime
@@ -108,7 +108,7 @@ def test_refuses_gpus_that_are_not_there(fakes: FakeStages) -> None:
 
 def test_a_failure_blocks_only_what_builds_on_it(fakes: FakeStages) -> None:
     fakes.behave(init_mv={"exit": 1, "reason": "NaN at step 3"})
-    graph = make_graph([make_row(), make_row("rgb", views=["rgb"], method__variant=Variant.init)])
+    graph = make_graph([make_row(), make_row("rgb", views=["rgb"], method=InitOnly.Config(queue=16))])
     report, said = fakes.run(graph)
     assert report.exit_code == 1
     assert set(report.failed) == {of(graph, "init/mv")}

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from rows import checkpoint, finish, make_graph, make_row
+from plan_factories import checkpoint, finish, make_graph, make_row
 
 from mvcgc.launch.slurm import job_hooks, queue
 from mvcgc.launch.slurm.queue import Job, JobState

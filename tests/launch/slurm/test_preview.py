@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from rows import finish, make_graph, make_row
+from plan_factories import finish, make_graph, make_row
 
 from mvcgc.dist import Device
 from mvcgc.launch.slurm.batch_script import batch_script

@@ -10,8 +10,8 @@ from pathlib import Path
 from threading import Lock
 
 import pytest
+from plan_factories import finish, make_graph, make_row
 from rich.console import Console
-from rows import finish, make_graph, make_row
 
 from mvcgc.launch.display import LineDisplay
 from mvcgc.launch.report import Report
@@ -21,7 +21,7 @@ from mvcgc.launch.slurm.batch_script import BatchScript
 from mvcgc.launch.slurm.config import SlurmConfig
 from mvcgc.launch.slurm.execute import execute
 from mvcgc.launch.slurm.queue import Job, JobState
-from mvcgc.method.mining import Variant
+from mvcgc.method.init_only import InitOnly
 from mvcgc.plan import Graph, Stage
 from mvcgc.runs.folder import StageFolder
 from mvcgc.runs.journal import JournalWriter, Status, Tail
@@ -175,7 +175,7 @@ class TestFailure:
         return behave
 
     def test_blocks_what_builds_on_it_and_nothing_else(self, cluster: Cluster) -> None:
-        cluster.graph = make_graph([make_row(), make_row("init", method__variant=Variant.init)])
+        cluster.graph = make_graph([make_row(), make_row("init", method=InitOnly.Config(queue=16))])
         cluster.behave = self.fail(cluster, "cross")
         report, said = cluster.run()
         assert report.exit_code == 1

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from rows import make_graph, make_row
+from plan_factories import make_graph, make_row
 
 from mvcgc.errors import UserError
 from mvcgc.launch.slurm import queue
