@@ -12,9 +12,11 @@ dependencies = ["cattrs", "jaxtyping", "safetensors", "torch"]
 
 
 def mvcgc_encoder(path_or_url: str) -> PretrainedEncoder:
-    """The encoder of a file that ``mvcgc export`` has written, as `mvcgc.load_encoder` gives it.
+    """Load the encoder of a file that ``mvcgc export`` has written, as `mvcgc.load_encoder` does.
 
-    What is fetched from a URL is kept in torch.hub's folder, under a name that the whole URL determines.
+    Args:
+        path_or_url: the file, or its URL; a download stays in torch.hub's folder, under a name that the whole
+            URL determines.
     """
     if "://" not in path_or_url:
         return load_encoder(path_or_url)

@@ -18,7 +18,7 @@ import site
 import sys
 import sysconfig
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -63,6 +63,11 @@ class Part:
         if "Config" not in cls.__dict__:
             names = {"__module__": cls.__module__, "__qualname__": f"{cls.__qualname__}.Config"}
             cls.Config = dataclass(type("Config", (cls.Config,), names))
+        elif "part" in vars(cls.Config):
+            raise UserError(
+                f"{cls.__module__}.{cls.__name__}.Config is that of {cls.Config.part.__name__}: derive one "
+                "from it, or leave it out"
+            )
         cls.Config.part = cls
 
 
@@ -217,6 +222,17 @@ def structure_parts(
     converter.register_structure_hook_func(
         lambda kind: isinstance(kind, type) and issubclass(kind, PartConfig), structured
     )
+
+
+def own_modules(parts: Iterable[type[Part]]) -> Iterator[Path]:
+    """Yield the top-level packages (folders) or modules (files) of parts outside of installed packages."""
+    for part in parts:
+        for one in part.__mro__:
+            top = one.__module__.partition(".")[0]
+            for folder in import_folders(part) if top != PACKAGE else ():
+                for place in (Path(folder) / top, Path(folder) / f"{top}.py"):
+                    if place.exists():
+                        yield place
 
 
 def used_in(value: Any) -> Iterator[type[Part]]:

@@ -23,6 +23,7 @@ from mvcgc.launch.slurm.config import UNUSED, SlurmConfig
 from mvcgc.launch.slurm.preview import is_for_slurm, scripts
 from mvcgc.launch.slurm.queue import QueueUnavailable
 from mvcgc.launch.slurm.snapshot import snapshot
+from mvcgc.parts import Part, used_in
 from mvcgc.plots import check_plots, write_plots
 from mvcgc.stages.provenance import code_state
 from mvcgc.tables import check_paper, print_table, refresh, write_tables
@@ -116,10 +117,15 @@ def _on_slurm(graph: plan.Graph, root: Path, settings: SlurmConfig, purpose: str
         if getattr(settings, key) is not None:
             print(f"warning: hydra.launcher.{key} means nothing here", file=sys.stderr)
     try:
-        code = snapshot(root) if settings.snapshot else None
+        code = snapshot(root, _parts(graph)) if settings.snapshot else None
         return execute.execute(graph, root, settings, purpose=purpose, code=code)
     except QueueUnavailable as error:
         raise UserError(f"hydra/launcher=slurm: {error}") from error
+
+
+def _parts(graph: plan.Graph) -> set[type[Part]]:
+    """All parts that the graph's rows use."""
+    return {part for planned in graph.rows for part in used_in(planned.row.experiment)}
 
 
 def write_and_print(records: Sequence[plan.SweepRecord], root: Path, out: Path) -> None:
@@ -167,7 +173,14 @@ def _manifest(need: plan.Need, root: Path, action: Action) -> Manifest | None:
     store = plan.manifests_folder(root)
     if action is Action.plan and not is_scanned(need.config, store):
         return None
-    return prepare(need.config, store, need.min_frames, need.needs_vectors, Capacity.here().cores)
+    return prepare(
+        need.config,
+        store,
+        need.min_frames,
+        need.needs_vectors,
+        Capacity.here().cores,
+        say=lambda text: print(text, end="", file=sys.stderr, flush=True),
+    )
 
 
 def _write_records(tables: Sequence[TableRequest], graph: plan.Graph, root: Path) -> list[plan.SweepRecord]:

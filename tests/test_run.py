@@ -108,11 +108,11 @@ def test_a_single_run_ends_in_its_table(
     assert "mine" in ended.out
     assert "41.0" in ended.out
     assert f"next: mvcgc --root {videos.parent / 'runs'} status" in ended.out
-    table = Path("results/few_steps/run.md").read_text()
+    table = Path("results/few_steps/run-videos.md").read_text()
     assert "mine" in table
     assert "Init." in table
     record = plan.read_record(plan.list_records(videos.parent / "runs")[-1])
-    assert (record.name, record.table.baseline) == ("run", "Init.")
+    assert (record.name, record.table.baseline) == ("run-videos", "Init.")
     assert [path.name for path in Path().iterdir()] == ["results"]  # nothing of Hydra's
 
     again = command(*on_videos, "downstream=probe", "seed=100", "hydra/launcher=plan")

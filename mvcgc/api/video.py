@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from mvcgc.data.clips.modalities import MV, RGB, Format, check_views, read_views
+from mvcgc.data.clips.modalities import MV, RGB, built_in, settings
+from mvcgc.data.clips.modality import check_views
+from mvcgc.data.clips.reading import Format, read_views
 from mvcgc.data.clips.sampling import ClipConfig, MotionConfig, centre_crop, windows
 from mvcgc.errors import UserError
 from mvcgc.video import Clip, ClipRequest, Matrix, Reader, VideoInfo, probe
@@ -169,8 +171,8 @@ class VideoFile:
             >>> torch.from_numpy(motion)[None].shape
             torch.Size([1, 2, 8, 32, 32])
         """
-        check_views([modality], "modality")
-        form = Format((modality,), ClipConfig(frames, size), MotionConfig(cell, size))
+        check_views([modality], settings(), "modality")
+        form = Format(built_in(modality), ClipConfig(frames, size), MotionConfig(cell, size))
         start = self._window(frames) if start is None else start
         self._check(start, frames, motion=modality == MV)
         draw = centre_crop(self.info.width, self.info.height, start)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mvcgc.bench.workload import AUGMENTATION
+from mvcgc.data.clips.modalities import built_in
 from mvcgc.data.inputs import Inputs
 from mvcgc.data.loading.batch import Batch
 from mvcgc.method.base import Embeddings, Method
@@ -31,8 +32,9 @@ class BaselineStep:
     def __init__(
         self, model: ContrastModel, method: Method, optim: OptimConfig, device: torch.device
     ) -> None:
-        self._method, self._device, self._inputs = method, device, Inputs(AUGMENTATION)
+        self._method, self._device = method, device
         self._views = model.queue.views
+        self._inputs = Inputs(built_in(*self._views), AUGMENTATION)
         self._queue = copy.deepcopy(model.queue).to(device)
         self._query = nn.ModuleDict({view: _plain(model.pair(view).query) for view in self._views})
         self._key = nn.ModuleDict({view: _plain(model.pair(view).key) for view in self._views})

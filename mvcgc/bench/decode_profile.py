@@ -27,9 +27,10 @@ import torch
 from mvcgc.bench import measure
 from mvcgc.bench.decoders import FRAMES, SIZE, ClipPosition, DecodeTask, mvcgc_reader
 from mvcgc.data import inputs
-from mvcgc.data.clips import modalities
+from mvcgc.data.clips import modality, reading
 from mvcgc.data.clips.item import Item
-from mvcgc.data.clips.modalities import Format
+from mvcgc.data.clips.modalities import built_in
+from mvcgc.data.clips.reading import Format
 from mvcgc.data.clips.sampling import ClipConfig, Draw, MotionConfig
 from mvcgc.data.loading.batch import Batch
 from mvcgc.data.loading.worker_pool import Pool
@@ -46,8 +47,8 @@ PHASES: list[tuple[str, Any, str]] = [
     ("distances", distances.Distances, "add"),
     ("distances", distances.Distances, "vectors"),
     ("raster", reader, "assemble"),
-    ("sample", modalities, "motion_field"),
-    ("sample", modalities, "crop_motion"),
+    ("sample", reading, "motion_field"),
+    ("sample", modality, "crop_motion"),
 ]
 """What is watched: phase, owner and name of a function. A phase's time is without that of others within."""
 
@@ -148,7 +149,7 @@ def _timed(spent: list[float]) -> Iterator[None]:
 
 def memory(tasks: Sequence[DecodeTask], clips: int) -> list[dict[str, float]]:
     """What a loader's worker holds in MB, as it reads ``clips``, for a batch of one clip after the other."""
-    form = Format(("rgb", "mv"), ClipConfig(FRAMES, SIZE), MotionConfig(size=SIZE))
+    form = Format(built_in("rgb", "mv"), ClipConfig(FRAMES, SIZE), MotionConfig(size=SIZE))
     pool, rng, held = Pool(1, form, 1, torch.device("cpu")), random.Random(0), []
     infos = [VideoInfo.from_dict(task.info) for task in tasks]
     for number in range(1, clips + 1):

@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from mvcgc.data.clips.modalities import Format, read_views
+from mvcgc.data.clips.modalities import built_in
+from mvcgc.data.clips.reading import Format, read_views
 from mvcgc.data.clips.sampling import ClipConfig, Draw, MotionConfig
 from mvcgc.data.loading import malloc
 from mvcgc.video import Box, VideoInfo
@@ -61,7 +62,7 @@ class DecodeTime:
 def mvcgc_reader(*views: str, clips: int = 1) -> Reader:
     """What a loader's worker does for a sample of one or two clips, from opening the file on."""
     malloc.keep_freed()
-    form = Format(views, ClipConfig(FRAMES, SIZE), MotionConfig(size=SIZE))
+    form = Format(built_in(*views), ClipConfig(FRAMES, SIZE), MotionConfig(size=SIZE))
 
     def read(at: ClipPosition) -> object:
         path, info, start = at.path, at.info, at.start

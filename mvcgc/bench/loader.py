@@ -12,7 +12,7 @@ from mvcgc import dist
 from mvcgc.bench import measure, workload
 from mvcgc.bench.workload import Shape
 from mvcgc.data.clips.dataset import Source
-from mvcgc.data.clips.modalities import MV, RGB
+from mvcgc.data.clips.modalities import MV, RGB, built_in
 from mvcgc.data.inputs import Inputs
 from mvcgc.data.loading.loader import Loader, train_loader
 from mvcgc.dist import Device
@@ -63,7 +63,7 @@ def _loader(source: Source, shape: Shape, workers: int, device: torch.device) ->
 
 def _epoch(loader: Loader, workers: int, epoch: int, batch_size: int, device: torch.device) -> LoaderResult:
     others, started, cpu, augmenting = measure.children_cpu(), time.perf_counter(), time.process_time(), 0.0
-    inputs = Inputs(workload.AUGMENTATION)
+    inputs = Inputs(built_in(*VIEWS), workload.AUGMENTATION)
     for batch in Epochs(loader).epoch(epoch, 0):
         before = time.process_time()
         inputs(batch.to(device))

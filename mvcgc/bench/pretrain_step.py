@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from mvcgc import dist
 from mvcgc.bench.workload import AUGMENTATION, Shape
-from mvcgc.data.clips.modalities import VIEW_CHANNELS
+from mvcgc.data.clips.modalities import built_in
 from mvcgc.data.inputs import Inputs
 from mvcgc.data.loading.batch import Batch
 from mvcgc.dist import Dist
@@ -66,7 +66,7 @@ class Setting:
     def model(self) -> ContrastModel:
         """Always of the same weights, its queue full, so that all of the objective is at work."""
         torch.manual_seed(0)
-        channels = {view: VIEW_CHANNELS[view] for view in self.views}
+        channels = {view: modality.channels for view, modality in built_in(*self.views).items()}
         model = ContrastModel(channels, self.backbone, self.method.config)
         size, dim = self.method.config.queue, self.method.config.dim
         keys = {view: functional.normalize(torch.randn(size, dim), dim=1) for view in self.views}
@@ -80,7 +80,7 @@ class PretrainStep:
 
     def __init__(self, setting: Setting, place: Dist) -> None:
         self._optim = setting.optim
-        inputs = Inputs(AUGMENTATION)
+        inputs = Inputs(built_in(*setting.views), AUGMENTATION)
         self._task = Contrast(setting.model(), setting.method, self._optim.epochs, inputs)
         self.state = TrainState.build(self._task, self._optim, STEPS, place.device)
         self._session = Session(

@@ -9,7 +9,7 @@ import torch
 from mvcgc.data.augment.base import Footage
 from mvcgc.data.augment.photometric import Photometric
 from mvcgc.data.clips.dataset import Source
-from mvcgc.data.clips.modalities import RGB, VIEW_CHANNELS
+from mvcgc.data.clips.modalities import RGB, built_in
 from mvcgc.data.clips.sampling import ClipConfig, MotionConfig, uniforms
 from mvcgc.data.demo import Demo, DemoConfig
 from mvcgc.data.index.prepare import prepare
@@ -52,7 +52,7 @@ def synthetic_batch(shape: Shape, views: tuple[str, ...], seed: int, device: tor
     stored = {
         view: torch.randint(0, 256, (*sizes[:2], 3, *sizes[2:]), generator=generator, dtype=torch.uint8)
         if view == RGB
-        else torch.randn(*sizes, VIEW_CHANNELS[view], generator=generator).half()
+        else torch.randn(*sizes, 2, generator=generator).half()
         for view in views
     }
     footage = Footage(4 * shape.frames, *FRAME_SIZE, shape.clip)
@@ -84,4 +84,4 @@ def demo_source(folder: Path, shape: Shape, videos: int, views: tuple[str, ...])
         frames=2 * shape.frames,
     )
     manifest = prepare(config, folder, min_frames=shape.frames, needs_vectors=True, workers=1)
-    return Source(manifest, manifest.ids("train"), views, shape.clip, shape.motion)
+    return Source(manifest, manifest.ids("train"), built_in(*views), shape.clip, shape.motion)

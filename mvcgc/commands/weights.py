@@ -8,11 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mvcgc.data.clips.modalities import RGB, VIEW_CHANNELS
+from mvcgc.data.clips.modalities import RGB, Rgb
+from mvcgc.data.clips.modality import built
+from mvcgc.data.clips.sampling import MotionConfig
+from mvcgc.data.inputs import MEAN, STD
 from mvcgc.errors import UserError
 from mvcgc.files import sha256_of
 from mvcgc.models.coclr import from_coclr
-from mvcgc.models.pretrained import EncoderCard, refuse_existing, save_encoder
+from mvcgc.models.pretrained import EncoderCard, RgbInput, refuse_existing, save_encoder
 from mvcgc.models.s3d import S3D
 from mvcgc.runs.folder import StageDamaged, StageFolder
 from mvcgc.stages.given import input_of
@@ -38,16 +41,18 @@ def export_encoder(stage: StageFolder, path: Path, view: str | None) -> EncoderC
         stage.verify_done()
     except StageDamaged as damage:
         raise UserError(f"{damage}: run it (again) before it is exported") from damage
+    modality = built(spec.modalities, [view])[view]
+    size = modality.size(spec.clip, spec.motion or MotionConfig())
     state = torch.load(stage.path / encoder_file(view), map_location="cpu", weights_only=True)
     prefix = "backbone."
     card = EncoderCard(
         view=view,
         backbone=spec.backbone,
-        in_channels=VIEW_CHANNELS[view],
+        in_channels=modality.channels,
         frames=spec.clip.frames,
-        size=spec.clip.size if view == RGB or spec.motion is None else spec.motion.size,
-        cell=None if view == RGB or spec.motion is None else spec.motion.cell,
-        input=input_of(view),
+        size=size,
+        cell=spec.motion.cell if modality.vectors and spec.motion else None,
+        input=input_of(modality, view),
         method=spec.method.part.label,
         dataset=spec.dataset.name,
         stage=config.name,
@@ -69,11 +74,11 @@ def import_coclr(checkpoint: Path, path: Path) -> EncoderCard:
     card = EncoderCard(
         view=RGB,
         backbone=S3D.Config(),
-        in_channels=VIEW_CHANNELS[RGB],
+        in_channels=Rgb.channels,
         frames=None,
         size=None,
         cell=None,
-        input=input_of(RGB),
+        input=RgbInput(MEAN, STD),
         method="coclr",
         dataset=None,
         source=f"{checkpoint.name}, sha256 {sha256_of(checkpoint)}",

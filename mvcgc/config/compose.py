@@ -6,14 +6,10 @@ built once for each distinct set of values given for it. Configurations share co
 constants.
 """
 
-import copy
-import dataclasses
-import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,60 +21,31 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import ConfigCompositionException, HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mvcgc.config.explain import (
-    as_user_error,
-    rejected_value,
-    several_values,
-    unknown_key,
-    whole_slot,
-    wrong_option,
+from mvcgc.config.explain import as_user_error, several_values, unknown_key, wrong_option
+from mvcgc.config.nodes import (
+    COMPONENTS,
+    Base,
+    Setting,
+    build,
+    closure,
+    groups_of,
+    leaves,
+    references,
+    references_in,
+    set_value,
+    unset,
 )
 from mvcgc.config.schema import Config
-from mvcgc.config.slots import DICT_SLOTS, FREE, TASKS, downstream, settle
+from mvcgc.config.slots import VIEWS, settle
 from mvcgc.errors import UserError
 
 CONFIG_MODULE = "mvcgc.conf"
 CONFIG_NAME = "config"
 HYDRA_DEFAULTS = {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}
 """Arguments of Hydra's entry points: Hydra 1.3 warns without ``version_base``, later ones with it."""
-COMPONENTS = tuple(part.name for part in dataclasses.fields(Config))
-"""The top-level keys."""
-
-_REFERENCE = re.compile(r"\$\{([a-z_]+)\b(?!:)")
-_OWN_KEY = re.compile(r"((?:[a-z_]+\.)+)[a-z_]+=")
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One override, ``key=value``: a group's option (``method=coclr``) or a key's value.
-
-    ``component`` is the top-level key that it belongs to.
-    """
-
-    key: str
-    component: str
-    value: Any
-    text: str
-    is_group: bool
-
-
-@dataclass
-class _Base:
-    """What one choice of groups composes to; ``refers_to`` by component, through its interpolations.
-
-    ``concerns`` is the other way round, with the component itself; ``unset`` are the components that were
-    built without further values, which most rows share.
-    """
-
-    config: DictConfig
-    choices: dict[str, Any]
-    slots: Mapping[str, type]
-    refers_to: dict[str, frozenset[str]]
-    concerns: dict[str, frozenset[str]]
-    unset: dict[str, Any] = field(default_factory=dict)
 
 
 class Composer:
@@ -90,7 +57,7 @@ class Composer:
         self._parser = OverridesParser.create(config_loader=loader)
         self._settings: dict[str, Setting] = {}
         self._options: dict[str, dict[str, Any]] = {}
-        self._bases: dict[tuple[str, ...], _Base] = {}
+        self._bases: dict[tuple[str, ...], Base] = {}
         self._components: dict[tuple[tuple[str, ...], str, tuple[str, ...]], Any] = {}
 
     def compose(self, overrides: Sequence[str]) -> Config:
@@ -100,7 +67,7 @@ class Composer:
         """
         with user_errors():
             settings = [self.setting(text) for text in overrides]
-            groups = _groups(settings)
+            groups = groups_of(settings)
             values = [setting for setting in settings if not setting.is_group]
             base = self._base(groups)
             for setting in values:
@@ -111,7 +78,7 @@ class Composer:
                 **{
                     name: self._component(groups, base, name, values)
                     if name in concerned
-                    else _unset(base, name)
+                    else unset(base, name)
                     for name in COMPONENTS
                 }
             )
@@ -127,7 +94,7 @@ class Composer:
     def choice(self, overrides: Sequence[str], group: str) -> str | None:
         """The option of ``group`` that holds with ``overrides``; None if none is chosen."""
         with user_errors():
-            option = self._base(_groups([self.setting(text) for text in overrides])).choices[group]
+            option = self._base(groups_of([self.setting(text) for text in overrides])).choices[group]
         return None if option in (None, "null") else str(option)
 
     def option(self, setting: Setting) -> dict[str, Any]:
@@ -135,6 +102,8 @@ class Composer:
 
         Nothing for an option that builds on others, as scales do: it cannot be read alone.
         """
+        if not isinstance(setting.value, str):
+            return {}
         if setting.text not in self._options:
             try:
                 name = f"{setting.key}/{setting.value}"
@@ -143,7 +112,7 @@ class Composer:
                 self._options[setting.text] = {}
             else:
                 own = OmegaConf.masked_copy(alone, [key for key in alone if key in COMPONENTS])
-                self._options[setting.text] = _leaves(OmegaConf.to_container(own))
+                self._options[setting.text] = leaves(OmegaConf.to_container(own))
         return self._options[setting.text]
 
     def _setting_of(self, override: Override, text: str) -> Setting:
@@ -153,9 +122,13 @@ class Composer:
             raise UserError(several_values(text))
         key, value = override.get_key_element(), override.value()
         is_group = key in self._base(()).choices
-        if is_group and isinstance(value, str):
-            self._refuse_two(key, value)
-        if is_group and not isinstance(value, str):
+        listed: list[Any] = value if key == VIEWS and isinstance(value, list) else [value]
+        if is_group and all(isinstance(one, str) for one in listed):
+            for one in listed:
+                self._refuse_two(key, one)
+                if one is not value and one not in (options := self._loader.get_group_options(key)):
+                    raise UserError(wrong_option(key, one, options))
+        elif is_group:
             options = self._loader.get_group_options(key)
             raise UserError(wrong_option(key, text.partition("=")[2], options))
         return Setting(key, key.partition(".")[0], value, text, is_group)
@@ -179,35 +152,35 @@ class Composer:
         self.compose(overrides)
         settings = [self.setting(text) for text in overrides]
         with user_errors(), ExitStack() as undo:
-            base = self._base(_groups(settings))
+            base = self._base(groups_of(settings))
             for setting in settings:
                 if not setting.is_group:
-                    undo.callback(_set(base, setting))
+                    undo.callback(set_value(base, setting))
             own = OmegaConf.masked_copy(base.config, list(COMPONENTS))
             return OmegaConf.to_yaml(own)
 
-    def _base(self, groups: tuple[str, ...]) -> _Base:
+    def _base(self, groups: tuple[str, ...]) -> Base:
         if groups not in self._bases:
             config = self._loader.load_configuration(CONFIG_NAME, list(groups), run_mode=RunMode.RUN)
             choices = dict(config.hydra.runtime.choices)
             slots = settle(config)
-            refers_to = _closure({name: _references(config._get_node(name)) for name in COMPONENTS})
+            refers_to = closure({name: references(config._get_node(name)) for name in COMPONENTS})
             concerns = {
                 name: frozenset(other for other in COMPONENTS if other == name or name in refers_to[other])
                 for name in COMPONENTS
             }
-            self._bases[groups] = _Base(config, choices, slots, refers_to, concerns)
+            self._bases[groups] = Base(config, choices, slots, refers_to, concerns)
         return self._bases[groups]
 
-    def _component(self, groups: tuple[str, ...], base: _Base, name: str, values: Sequence[Setting]) -> Any:
+    def _component(self, groups: tuple[str, ...], base: Base, name: str, values: Sequence[Setting]) -> Any:
         concerned = base.refers_to[name] | {name}
         for setting in values:
             if setting.component == name and "${" in setting.text:
-                concerned |= _references_in(setting.text)
+                concerned |= references_in(setting.text)
         relevant = [setting for setting in values if setting.component in concerned]
         key = (groups, name, tuple(setting.text for setting in relevant))
         if key not in self._components:
-            self._components[key] = _build(base, name, relevant)
+            self._components[key] = build(base, name, relevant)
         return self._components[key]
 
 
@@ -268,111 +241,3 @@ def _import_beside(loader: ConfigLoader) -> None:
 def _raised_by_hydra(error: ValueError) -> bool:
     frames = list(traceback.walk_tb(error.__traceback__))
     return bool(frames) and str(frames[-1][0].f_globals.get("__name__", "")).startswith("hydra.")
-
-
-def _unset(base: _Base, name: str) -> Any:
-    if name not in base.unset:
-        base.unset[name] = _build(base, name, [])
-    return base.unset[name]
-
-
-def _build(base: _Base, name: str, values: Sequence[Setting]) -> Any:
-    """The object of component ``name`` with ``values`` set; leaves the base as it was."""
-    with ExitStack() as undo:
-        for setting in values:
-            undo.callback(_set(base, setting))
-        node = base.config[name]
-        try:
-            if name == TASKS:
-                return downstream({key: _object(node[key]) for key in node})
-            return _object(node)
-        except UserError as error:
-            raise _with_users_key(error, node, name) from error
-
-
-def _object(node: Any) -> Any:
-    return OmegaConf.to_object(node) if isinstance(node, DictConfig | ListConfig) else node
-
-
-def _set(base: _Base, setting: Setting) -> Callable[[], None]:
-    """Set the value; returns what puts the old one back. Raises UserError if the key cannot take it."""
-    config = base.config
-    parent_key, _, name = setting.key.rpartition(".")
-    try:
-        if setting.key in base.slots or setting.key in DICT_SLOTS:
-            raise UserError(whole_slot(setting.text, setting.key, base.slots))
-        parent = OmegaConf.select(config, parent_key) if parent_key else config
-        if parent is None:
-            raise UserError(unknown_key(setting.key, base.slots))
-        if isinstance(parent, ListConfig):
-            raise UserError(f"{setting.text}: give the whole list, {parent_key}=[...]")
-        before = parent._get_node(name, validate_access=False) if isinstance(parent, DictConfig) else None
-        old = copy.deepcopy(before)
-        free = f"{setting.key}.".startswith(tuple(f"{key}." for key in FREE))
-        OmegaConf.update(config, setting.key, setting.value, merge=True, force_add=free)
-    except OmegaConfBaseException as error:
-        given = setting.text.partition("=")[2]
-        raise UserError(rejected_value(setting.key, given, error, base.slots)) from error
-    return lambda: _put_back(parent, name, old)
-
-
-def _put_back(parent: Any, name: str, old: Any) -> None:
-    """Undo a setting. A key of a free mapping, such as init.weights.rgb, may not have been there."""
-    if old is not None:
-        parent[name] = old
-        return
-    with open_dict(parent):
-        del parent[name]
-
-
-def _leaves(node: Any, prefix: str = "") -> dict[str, Any]:
-    """The values of a tree by dotted key; lists are values."""
-    if not isinstance(node, dict):
-        return {prefix: node}
-    leaves = {}
-    for name, inner in node.items():
-        leaves.update(_leaves(inner, f"{prefix}.{name}" if prefix else name))
-    return leaves
-
-
-def _groups(settings: Sequence[Setting]) -> tuple[str, ...]:
-    return tuple(setting.text for setting in settings if setting.is_group)
-
-
-def _with_users_key(error: UserError, node: Any, key: str) -> UserError:
-    """A class that serves several components cannot know which one it is: put the key that was typed.
-
-    ``OptimConfig`` says ``optim.epochs=0``; the user wrote ``downstream.linear.epochs=0``.
-    """
-    own = _OWN_KEY.match(str(error))
-    if own is None or not isinstance(node, DictConfig):
-        return error
-    for name, part in node.items_ex(resolve=False):
-        if isinstance(part, DictConfig):
-            try:
-                OmegaConf.to_object(part)
-            except UserError as inner:
-                return _with_users_key(inner, part, f"{key}.{name!s}")
-    return UserError(str(error).replace(own[1], f"{key}."))
-
-
-def _references(node: Any) -> frozenset[str]:
-    """The top-level keys that a node's interpolations name."""
-    if not OmegaConf.is_config(node):
-        return _references_in(str(node))
-    return _references_in(OmegaConf.to_yaml(node, resolve=False))
-
-
-def _references_in(text: str) -> frozenset[str]:
-    return frozenset(_REFERENCE.findall(text))
-
-
-def _closure(direct: dict[str, frozenset[str]]) -> dict[str, frozenset[str]]:
-    """Add what the referred to refer to."""
-    reached = dict(direct)
-    for _ in direct:
-        reached = {
-            name: keys.union(*(reached.get(key, frozenset()) for key in keys))
-            for name, keys in reached.items()
-        }
-    return reached

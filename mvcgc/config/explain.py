@@ -39,7 +39,9 @@ NO_SLOTS: Slots = {}
 _AMBIGUOUS = re.compile(r"Ambiguous value for argument '([^']+)'")
 _REJECTED_KEY = re.compile(r"Could not override '([^']+)'")
 _REJECTED_OVERRIDE = re.compile(r"Error merging override ([^=]+)=(.*)", re.DOTALL)
+_REFERS_TO_MISSING = re.compile(r"Missing mandatory value: (\S+)")
 _NOT_A_NAME = "Config group override must be a string or a list"
+_NOT_THERE = re.compile(r"Could not load '(.+)/([^/']+)'")
 _IN_FILE = re.compile(r"In '([^']+)': \w+ raised while composing config:\n(.*)", re.DOTALL)
 
 
@@ -52,6 +54,8 @@ def _line_of(error: BaseException) -> str:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options is not None:
         group, _, option = error.missing_cfg_file.rpartition("/")
         return wrong_option(group, option, error.options)
+    if match := _NOT_THERE.search(str(error)):  # one of a list of options, of which Hydra names no group
+        return f"{match[1]}={match[2]}: there is no such option"
     if isinstance(error, OverrideParseException):
         return f"{error.override}: is not key=value; special characters need quotes, as in 'key=\"a=b\"'"
     if isinstance(error, OmegaConfBaseException) and error.full_key:
@@ -79,6 +83,8 @@ def _of_node(error: OmegaConfBaseException, key: str) -> str:
         return unknown_key(key)
     if isinstance(error, MissingMandatoryValue):
         return missing_value(key)
+    if match := _REFERS_TO_MISSING.search(str(error)):  # dataset.name is made of dataset.file
+        return missing_value(match[1])
     return f"{key}: {_first_line(str(error))}"
 
 
@@ -185,8 +191,9 @@ def _keys_of_dicts(key: str) -> Iterator[str]:
     """The keys below a dict of settings, such as ``resources``, for the name that ``key`` gives."""
     names = key.split(".")
     for name, hint in typing.get_type_hints(Config).items():
-        if len(names) > 2 and name == names[0] and typing.get_origin(hint) is dict:
-            yield from keys_of(typing.get_args(hint)[1], f"{name}.{names[1]}.")
+        kind = typing.get_args(hint)[1] if typing.get_origin(hint) is dict else None
+        if len(names) > 2 and name == names[0] and dataclasses.is_dataclass(kind):
+            yield from keys_of(kind, f"{name}.{names[1]}.")
 
 
 def type_of(key: str, slots: Slots = NO_SLOTS) -> Any:

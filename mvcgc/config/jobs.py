@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from mvcgc.config.columns import default_columns
-from mvcgc.config.compose import Composer, Setting
+from mvcgc.config.compose import Composer
+from mvcgc.config.nodes import Setting
 from mvcgc.config.schema import Config, RowConfig
 from mvcgc.errors import UserError
 from mvcgc.method.init_only import InitOnly
@@ -81,7 +82,7 @@ class Jobs:
         Raises UserError for what cannot be composed, for a sweep without ``-m``, and where a row and the
         command line disagree.
         """
-        tables: dict[tuple[str, str], TableRequest] = {}
+        tables: dict[tuple[str, str, str], TableRequest] = {}
         for job in self._jobs:
             sweep = self._composer.choice(job, "sweeps")
             if self._single and sweep:
@@ -89,14 +90,16 @@ class Jobs:
                     f"sweeps={sweep}: a sweep has many rows, so it takes -m: python -m mvcgc.run -m ..."
                 )
             scale = self._composer.choice(job, "scale") or ""
-            key = (sweep or SINGLE, scale)
-            if key not in tables:
-                tables[key] = self._table(job, key[0], scale)
             rows = self._sweep_rows(job, sweep) if sweep else self._own_rows(job)
+            name = sweep or SINGLE
+            own = _own_data(rows[0].experiment)
+            key = (name, own, scale)
+            if key not in tables:
+                tables[key] = self._table(job, f"{name}-{own}" if own else name, scale)
             for row in rows:
                 tables[key].add(row)
-        for table in tables.values():
-            _settle_baseline(table)
+        for (name, *_), table in tables.items():
+            _settle_baseline(table, single=name == SINGLE)
             _check_protocol(table)
         return list(tables.values())
 
@@ -105,7 +108,10 @@ class Jobs:
         spec = config.sweep.table
         if not spec.columns:
             spec = replace(spec, columns=default_columns(config.experiment))
-        return TableRequest(name, config.sweep.title or f"Comparison on {config.dataset.name}", scale, spec)
+        title = config.sweep.title or "Comparison"
+        if not config.sweep.title or _own_data(config.experiment):
+            title = f"{title} on {config.dataset.name}"
+        return TableRequest(name, title, scale, spec)
 
     def _sweep_rows(self, job: Sequence[str], sweep: str) -> list[Row]:
         rows = self._composer.compose(job).sweep.rows
@@ -191,9 +197,15 @@ def _check_protocol(table: TableRequest) -> None:
         )
 
 
-def _settle_baseline(table: TableRequest) -> None:
+def _own_data(experiment: Experiment) -> str:
+    """Return the name of a dataset of the user's own, which its tables carry; '' for a public one."""
+    dataset = experiment.dataset
+    return "" if dataset.part.public else dataset.name
+
+
+def _settle_baseline(table: TableRequest, *, single: bool) -> None:
     names = {row.name for row in table.rows}
-    if table.name == SINGLE and INIT_ROW in names:
+    if single and INIT_ROW in names:
         table.spec.baseline = INIT_ROW
     if table.spec.baseline is not None and table.spec.baseline not in names:
         raise UserError(f"sweep.baseline={table.spec.baseline}: no row of {table.name} has this name")

@@ -71,7 +71,7 @@ class Config:
     clip: ClipConfig = field(default_factory=ClipConfig)
     motion: MotionConfig = field(default_factory=MotionConfig)
     augment: Any = field(default_factory=dict)
-    views: list[str] = field(default_factory=lambda: ["rgb", "mv"])
+    views: dict[str, Any] = field(default_factory=dict)
     backbone: Any = field(default_factory=dict)
     method: Any = field(default_factory=dict)
     init: InitConfig = field(default_factory=InitConfig)
@@ -89,4 +89,5 @@ class Config:
     def experiment(self) -> Experiment:
         """The part that decides the figures. Raises UserError where its components do not go together."""
         names = [part.name for part in dataclasses.fields(Experiment)]
-        return Experiment(**{name: getattr(self, name) for name in names})
+        own = {name: getattr(self, name) for name in names if name != "modalities"}
+        return Experiment(**{**own, "views": list(self.views), "modalities": self.views})

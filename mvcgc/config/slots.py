@@ -4,16 +4,18 @@ Hydra composes such a key without knowing the class. Here it becomes a structure
 settings, so that values are checked and misspelt keys suggested as those of fixed keys are.
 """
 
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mvcgc.config.explain import rejected_value
+from mvcgc.config.explain import rejected_value, whole_slot
 from mvcgc.config.schema import Config
 from mvcgc.data.augment.base import Augmentation
-from mvcgc.data.index.layouts.base import DatasetConfig, Layout
+from mvcgc.data.clips.modality import Modality
+from mvcgc.data.index.layouts.base import DatasetConfig, Layout, named_after
 from mvcgc.errors import UserError
 from mvcgc.method.base import Method
 from mvcgc.models.backbone import Backbone
@@ -38,7 +40,10 @@ DICT_SLOTS: dict[str, type[Part]] = {"downstream.datasets": Layout, "downstream.
 TASKS = "downstream"
 """The key below which each key that is not one of `DownstreamKeys` is a task, a kind of stages."""
 
-OPEN = (*SLOTS, *DICT_SLOTS, TASKS, "resources")
+VIEWS = "views"
+"""The key below which each key is a view, with the settings of its modality."""
+
+OPEN = (*SLOTS, *DICT_SLOTS, TASKS, VIEWS, "resources")
 """Keys that take any key while Hydra composes; what they may have is checked afterwards."""
 
 
@@ -48,6 +53,7 @@ FREE = ("init.weights",)
 
 def schema() -> DictConfig:
     """Return the root schema that Hydra composes into."""
+    OmegaConf.register_new_resolver("dataset_name", named_after, replace=True)
     node = OmegaConf.structured(Config)
     assert isinstance(node, DictConfig)
     for slot in SLOTS:
@@ -74,6 +80,12 @@ def settle(config: DictConfig) -> dict[str, type]:
         slots |= {f"{place}.{name}": base for name in OmegaConf.select(config, place)}
     known = {field.name for field in fields(DownstreamKeys)}
     slots |= {f"{TASKS}.{key}": StageKind for key in config[TASKS] if key not in known}
+    if TARGET in config[VIEWS]:
+        raise UserError(
+            f"views.{TARGET}={config[VIEWS][TARGET]}: begin the file with `# @package views.NAME`, by which "
+            "the view is known"
+        )
+    slots |= {f"{VIEWS}.{key}": Modality for key in config[VIEWS]}
     classes: dict[str, type] = {slot: _settle(config, slot, base) for slot, base in slots.items()}
     for key in OPEN:
         OmegaConf.set_struct(OmegaConf.select(config, key), True)
@@ -104,6 +116,12 @@ def _place(config: DictConfig, slot: str) -> tuple[DictConfig, str]:
     """Return the node that holds the slot, and the slot's name within it."""
     parent, _, name = slot.rpartition(".")
     return (OmegaConf.select(config, parent) if parent else config), name
+
+
+def refuse_whole(key: str, override: str, slots: Mapping[str, type[PartConfig]]) -> None:
+    """Raise UserError if an override sets a part as a whole: its class comes from a file of its group."""
+    if key in slots or key in DICT_SLOTS:
+        raise UserError(whole_slot(override, key, slots))
 
 
 def _structured(slot: str, node: DictConfig, kind: type[PartConfig]) -> DictConfig:

@@ -4,9 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mvcgc.data.clips.modalities import needs_vectors
+from mvcgc.data.clips.modality import needs_vectors
 from mvcgc.data.index.layouts.base import DatasetConfig
 from mvcgc.data.index.manifest import Manifest, manifest_file
+from mvcgc.data.index.prepare import expected_videos
 from mvcgc.plan.cache import ByContent
 from mvcgc.plan.row import Row
 from mvcgc.runs.fingerprint import canonical_json
@@ -27,7 +28,7 @@ class Need:
     @property
     def planned_videos(self) -> int:
         """How many videos there will be to train on, as far as that is known without a scan; else 0."""
-        return self.config.part(self.config).expected_videos
+        return expected_videos(self.config)
 
 
 class Needs:
@@ -41,7 +42,7 @@ class Needs:
 
         All its stages see the same videos: those that are fit for all its views.
         """
-        vectors = needs_vectors(experiment.views)
+        vectors = needs_vectors(experiment.modalities, experiment.views)
         clip = experiment.clip
         least = clip.pad.least(clip.frames, config.min_frames)
         return Need(config, least, vectors, self._identity(config))

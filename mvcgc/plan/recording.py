@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from mvcgc.data.clips.modalities import RGB, VECTORS
 from mvcgc.method.base import MethodConfig
 from mvcgc.parts import Scalar, scalars
 from mvcgc.plan.cache import ByContent
@@ -40,6 +39,7 @@ def record_of(rows: Sequence[PlannedRow], origin: Origin, table: TableSpec) -> S
 def describe(experiment: Experiment) -> dict[str, Scalar]:
     """The scalars that name a row among others: what the ablations of the paper vary."""
     method = experiment.method
+    modalities = [experiment.modalities[view].part for view in experiment.views]
     return {
         "dataset": experiment.dataset.name,
         "method": method.part.label,
@@ -47,8 +47,8 @@ def describe(experiment: Experiment) -> dict[str, Scalar]:
         "arch": experiment.backbone.part.label,
         **({"init": method.init} if experiment.has_cross else {}),
         **scalars(method, beyond=MethodConfig),
-        **({"mv_cell": experiment.motion.cell} if {*VECTORS} & {*experiment.views} else {}),
-        **({"motion_size": experiment.motion.size} if experiment.views != [RGB] else {}),
+        **({"mv_cell": experiment.motion.cell} if any(one.vectors for one in modalities) else {}),
+        **({"motion_size": experiment.motion.size} if any(one.moving for one in modalities) else {}),
         "seed": experiment.seed,
     }
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mvcgc.errors import UserError
+from mvcgc.parts import SOURCE, TARGET, VERSION
 from mvcgc.plan.graph import Stage
 from mvcgc.runs.fingerprint import plain, semantic
 from mvcgc.runs.folder import StageDamaged, StageFolder
@@ -84,13 +85,19 @@ def _differences(stage: Stage, then: StageConfig) -> list[Difference]:
     then_fields = {**_flat("", semantic(then.spec)), "code version": then.code_version}
     now_fields["dataset"], then_fields["dataset"] = stage.dataset.digest, then.dataset_digest
     differences = [
-        Difference(field, now_fields.get(field, ABSENT), then_fields.get(field, ABSENT))
+        Difference(_told(field), now_fields.get(field, ABSENT), then_fields.get(field, ABSENT))
         for field in sorted({*now_fields, *then_fields})
         if now_fields.get(field, ABSENT) != then_fields.get(field, ABSENT)
     ]
     for view in sorted({*stage.parents, *then.parents}):
         differences += _parent_differences(stage.parents.get(view), then.parents.get(view), view)
     return list(dict.fromkeys(differences))
+
+
+def _told(field: str) -> str:
+    """What identifies a part, in words: its class, its declared version, its source file's hash."""
+    slot, _, name = field.rpartition(".")
+    return f"{slot} {name.strip('_')}" if name in (TARGET, VERSION, SOURCE) else field
 
 
 def _parent_differences(now: Stage | None, then: str | None, view: str) -> list[Difference]:

@@ -17,7 +17,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from mvcgc.data.clips.dataset import Source, WindowDataset
-from mvcgc.data.clips.modalities import RGB
+from mvcgc.data.clips.modalities import RGB, Rgb
+from mvcgc.data.clips.modality import ModalityConfig, built
 from mvcgc.data.clips.sampling import ClipConfig, MotionConfig, spread
 from mvcgc.data.index.manifest import Manifest
 from mvcgc.data.inputs import Inputs
@@ -70,6 +71,7 @@ class ActivationSpec:
 
     task: ActivationConfig
     views: list[str]
+    modalities: dict[str, ModalityConfig]
     dataset: StageDataset
     clip: ClipConfig
     motion: MotionConfig | None
@@ -77,7 +79,7 @@ class ActivationSpec:
     weights: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check_clip(self.views, self.clip, self.motion, self.backbone)
+        check_clip(self.views, self.modalities, self.clip, self.motion, self.backbone)
 
 
 class Activation(StageKind):
@@ -178,7 +180,8 @@ class _Network:
 
 def _network(context: StageContext, spec: ActivationSpec, manifest: Manifest, view: str) -> _Network:
     device = context.dist.device
-    backbone = encoder_backbone(context, spec.backbone, view, spec.weights)
+    channels = built(spec.modalities, [view])[view].channels
+    backbone = encoder_backbone(context, spec.backbone, view, channels, spec.weights)
     probe = Probe(backbone.dim, len(manifest.classes))
     path = context.parents[LINEAR].path / probe_file(view)
     probe.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
@@ -192,10 +195,12 @@ def _look(
     number: int,
     networks: Mapping[str, _Network],
 ) -> Seen:
+    modalities = built(spec.modalities, spec.views)
+    pictures = next((view for view, modality in modalities.items() if modality.colour), RGB)
     source = Source(
         manifest=manifest,
         ids=[number],
-        views=tuple(dict.fromkeys([RGB, *spec.views])),
+        modalities={pictures: Rgb(Rgb.Config()), **modalities},
         clip=spec.clip,
         motion=spec.motion or MotionConfig(),
         mestimate=spec.dataset.mestimate,
@@ -203,7 +208,7 @@ def _look(
     dataset = WindowDataset(source, crops=1, most_windows=1)
     (key,) = dataset.plan(0)
     batch = read([dataset.item(key)])
-    clips = Inputs()(batch.to(context.dist.device))
+    clips = Inputs(source.modalities)(batch.to(context.dist.device))
     maps, scores = {}, {}
     with torch.no_grad():
         for view, network in networks.items():
@@ -212,7 +217,7 @@ def _look(
             maps[view] = logits.mean(dim=0).cpu()
             pooled = network.probe(features.mean(dim=(2, 3, 4)))
             scores[view] = pooled.softmax(dim=1)[0, batch.label[0]].cpu()
-    middle = batch.views[RGB][0, 0, :, spec.clip.frames // 2].numpy()
+    middle = batch.views[pictures][0, 0, :, spec.clip.frames // 2].numpy()
     return Seen(torch.from_numpy(to_rgb(middle, Matrix(int(batch.matrix)))), maps, scores)
 
 

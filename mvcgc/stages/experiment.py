@@ -7,7 +7,7 @@ from typing import Any
 
 from mvcgc.data.augment.base import AugmentationConfig
 from mvcgc.data.augment.coclr import Probe
-from mvcgc.data.clips.modalities import check_views
+from mvcgc.data.clips.modality import ModalityConfig, check_views
 from mvcgc.data.clips.sampling import ClipConfig, MotionConfig
 from mvcgc.data.index.layouts.base import DatasetConfig
 from mvcgc.errors import UserError
@@ -79,8 +79,8 @@ class DownstreamConfig(DownstreamKeys):
 class Experiment:
     """Everything that decides the metrics of one row for one seed.
 
-    ``init`` and ``cross`` are the optimisers of the two stages of pre-training. Raises UserError where the
-    parts do not go together.
+    ``modalities`` says what each of ``views`` is; ``init`` and ``cross`` are the optimisers of the two stages
+    of pre-training. Raises UserError where the parts do not go together.
     """
 
     dataset: DatasetConfig
@@ -88,6 +88,7 @@ class Experiment:
     motion: MotionConfig
     augment: AugmentationConfig
     views: list[str]
+    modalities: dict[str, ModalityConfig]
     backbone: BackboneConfig
     method: MethodConfig
     init: InitConfig
@@ -96,13 +97,13 @@ class Experiment:
     seed: int
 
     def __post_init__(self) -> None:
-        check_views(self.views)
-        check_views(self.evaluated_views, "downstream.views")
+        check_views(self.views, self.modalities)
         for view in self.init.weights:
-            check_views([view], "init.weights")
+            check_views([view], self.modalities, "init.weights")
         for view in self.evaluated_views:
             if view not in self.views:
                 raise UserError(f"downstream.views={listed(self.evaluated_views)}: {view} is not trained")
+        check_views(self.evaluated_views, self.modalities, "downstream.views")
         names = [dataset.name for dataset in self.evaluated_datasets]
         for name in names:
             if names.count(name) > 1:

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from mvcgc.data.augment.colour import REFERENCE_SIZE
-from mvcgc.data.clips.modalities import RGB, VIEW_CHANNELS
-from mvcgc.data.inputs import MEAN, MOTION_LIMIT, MOTION_UNIT, STD
+from mvcgc.data.clips.modalities import MOTION_LIMIT, MOTION_UNIT, REFERENCE_SIZE, Motion
+from mvcgc.data.clips.modality import Modality, built
+from mvcgc.data.inputs import MEAN, STD
 from mvcgc.errors import UserError
 from mvcgc.files import sha256_of
 from mvcgc.models.backbone import Backbone, BackboneConfig, build_backbone
 from mvcgc.models.pretrained import EncoderCard, MotionInput, RgbInput, read_encoder_file, require_tensors
-from mvcgc.parts import title
+from mvcgc.parts import target_of, title
 from mvcgc.train import rng
 
 if TYPE_CHECKING:
@@ -36,9 +36,20 @@ class GivenWeights:
     sha256: str
 
 
-def input_of(view: str) -> RgbInput | MotionInput:
-    """Return how clips of ``view`` become the networks' input: see `mvcgc.data.inputs`."""
-    return RgbInput(MEAN, STD) if view == RGB else MotionInput(REFERENCE_SIZE, MOTION_LIMIT, MOTION_UNIT)
+def input_of(modality: Modality, view: str) -> RgbInput | MotionInput:
+    """Return how clips of a modality become what the networks are trained on: see `mvcgc.data.inputs`.
+
+    Raises:
+        UserError: for a modality of the user's own, whose input an encoder's file cannot describe.
+    """
+    if modality.colour:
+        return RgbInput(MEAN, STD)
+    if isinstance(modality, Motion) and type(modality).to_input is Motion.to_input:
+        return MotionInput(REFERENCE_SIZE, MOTION_LIMIT, MOTION_UNIT)
+    raise UserError(
+        f"view {view}: {target_of(type(modality))} makes its input itself, which an encoder's file cannot "
+        "describe; use the stage's encoder file with your own code"
+    )
 
 
 def given_weights(experiment: "Experiment", view: str) -> GivenWeights | None:
@@ -59,7 +70,7 @@ def given_weights(experiment: "Experiment", view: str) -> GivenWeights | None:
         card, sha256 = _card(path, status.st_mtime_ns, status.st_size)
     except UserError as error:
         raise UserError(f"init.weights.{view}: {error}") from error
-    _check(card, view, experiment.backbone, where)
+    _check(card, view, experiment, where)
     return GivenWeights(path, sha256)
 
 
@@ -85,7 +96,9 @@ def starts(experiment: "Experiment", views: Sequence[str]) -> dict[str, str]:
     return _shared(tuple(found.items()))
 
 
-def start_backbone(config: BackboneConfig, view: str, start: str, files: Mapping[str, str]) -> Backbone:
+def start_backbone(
+    config: BackboneConfig, view: str, channels: int, start: str, files: Mapping[str, str]
+) -> Backbone:
     """Return the backbone that a start of `starts` stands for; ``files`` are paths by view.
 
     Raises:
@@ -93,7 +106,7 @@ def start_backbone(config: BackboneConfig, view: str, start: str, files: Mapping
     """
     state = rng.capture()
     rng.reseed(int(start.removeprefix(_SEED)) if start.startswith(_SEED) else 0)
-    backbone = build_backbone(config, VIEW_CHANNELS[view])
+    backbone = build_backbone(config, channels)
     rng.restore(state)
     if not start.startswith(_SEED):
         backbone.load_state_dict(given_tensors(view, start, files[view], backbone.state_dict()))
@@ -121,7 +134,8 @@ def _card(path: Path, _modified: int, _size: int) -> tuple[EncoderCard, str]:
     return card, sha256_of(path)
 
 
-def _check(card: EncoderCard, view: str, backbone: BackboneConfig, where: str) -> None:
+def _check(card: EncoderCard, view: str, experiment: "Experiment", where: str) -> None:
+    backbone, modality = experiment.backbone, built(experiment.modalities, [view])[view]
     if card.view != view:
         raise UserError(f"{where}: holds an encoder of {card.view}, not of {view}")
     if card.backbone != backbone:
@@ -129,7 +143,7 @@ def _check(card: EncoderCard, view: str, backbone: BackboneConfig, where: str) -
             f"{where}: holds a backbone {title(card.backbone)}, the experiment has {title(backbone)}: "
             "set backbone and its keys to that of the file"
         )
-    if card.input != input_of(view):
+    if card.input != input_of(modality, view):
         raise UserError(f"{where}: was trained on input of another scale ({card.input})")
 
 

@@ -1,12 +1,12 @@
 """Kinds of stages: one object says what a stage of a kind is told, needs, costs, does and reports."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from mvcgc.data.clips.modalities import RGB
+from mvcgc.data.clips.modality import ModalityConfig, uses_motion
 from mvcgc.data.index.layouts.base import DatasetConfig
 from mvcgc.errors import UserError
 from mvcgc.parts import Part, PartConfig
@@ -135,16 +135,31 @@ def _stage_dataset(name: str, mestimate: bool) -> StageDataset:
     return StageDataset(name, mestimate)
 
 
+_CHOSEN: dict[tuple[object, ...], tuple[list[ModalityConfig], dict[str, ModalityConfig]]] = {}
+
+
+def _chosen(modalities: Mapping[str, ModalityConfig], views: tuple[str, ...]) -> dict[str, ModalityConfig]:
+    """Return the modalities of ``views``: of the same objects always the same dict, as planning relies on."""
+    own = [modalities[view] for view in views]
+    key = (*views, *map(id, own))
+    if key not in _CHOSEN:
+        # The settings are kept beside the result, so that their ids stay their own.
+        _CHOSEN[key] = own, dict(zip(views, own, strict=True))
+    return _CHOSEN[key][1]
+
+
 def common(experiment: "Experiment", views: tuple[str, ...], dataset: DatasetConfig) -> dict[str, Any]:
     """Return the fields that every specification has.
 
-    ``motion`` is None where no view is a motion view, so that its settings cannot make two equal stages
-    differ.
+    ``modalities`` are those of ``views``. ``motion`` is None where no view is a motion view, so that its
+    settings cannot make two equal stages differ.
     """
+    modalities = _chosen(experiment.modalities, views)
     return {
         "views": _listed(views),
+        "modalities": modalities,
         "dataset": _stage_dataset(dataset.name, dataset.mestimate),
         "clip": experiment.clip,
-        "motion": None if views == (RGB,) else experiment.motion,
+        "motion": experiment.motion if uses_motion(modalities, views) else None,
         "backbone": experiment.backbone,
     }

@@ -10,7 +10,7 @@ from cattrs import transform_error
 from cattrs.errors import ClassValidationError
 from cattrs.v import format_exception
 
-from mvcgc.data.clips.modalities import RGB, check_views
+from mvcgc.data.clips.modality import ModalityConfig, built, check_views, uses_motion
 from mvcgc.data.clips.sampling import ClipConfig, MotionConfig
 from mvcgc.dist import Device
 from mvcgc.errors import UserError
@@ -27,23 +27,28 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def check_clip(
-    views: list[str], clip: ClipConfig, motion: MotionConfig | None, backbone: BackboneConfig
+    views: list[str],
+    modalities: dict[str, ModalityConfig],
+    clip: ClipConfig,
+    motion: MotionConfig | None,
+    backbone: BackboneConfig,
 ) -> None:
     """Raise UserError unless the views exist and their clips are large enough for the backbone."""
-    check_views(views)
+    check_views(views, modalities)
     network = backbone.part
-    side = f"backbone={network.label} needs {network.min_side} pixels at least"
     if clip.frames < network.min_frames:
         raise UserError(
             f"clip.frames={clip.frames}: backbone={network.label} needs {network.min_frames} frames at least"
         )
-    if RGB in views and clip.size < network.min_side:
-        raise UserError(f"clip.size={clip.size}: {side}")
-    moving = [view for view in views if view != RGB]
-    if bool(moving) != (motion is not None):
+    if uses_motion(modalities, views) != (motion is not None):
         raise UserError(f"motion={motion} does not go with views={views}: it is for motion views")
-    if motion is not None and motion.size < network.min_side:
-        raise UserError(f"motion.size={motion.size}: {side}")
+    for view, modality in built(modalities, views).items():
+        size = modality.size(clip, motion or MotionConfig())
+        if size < network.min_side:
+            key = "motion.size" if modality.moving else "clip.size"
+            raise UserError(
+                f"{key}={size}: backbone={network.label} needs {network.min_side} pixels at least, for {view}"
+            )
 
 
 @dataclass

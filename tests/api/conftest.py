@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from fake_sweep import FakeSweep
 
+from mvcgc.data.clips.modalities import built_in
 from mvcgc.models.pretrained import EncoderCard, PretrainedEncoder, save_encoder
 from mvcgc.models.tiny import R2Plus1D4
 from mvcgc.stages.given import input_of
@@ -35,7 +36,7 @@ def make_encoder(path: Path, view: str) -> None:
         frames=8,
         size=32,
         cell=None if view == "rgb" else 8,
-        input=input_of(view),
+        input=input_of(built_in(view)[view], view),
         method="mvcgc",
         dataset="demo",
     )

@@ -10,6 +10,7 @@ from evaluate_factories import BACKBONE, SPEC, evaluated, make_encoders
 from evaluate_factories import make_dataset as make_videos
 
 import mvcgc
+from mvcgc.data.clips.modalities import built_in
 from mvcgc.errors import UserError
 from mvcgc.models.pretrained import EncoderCard, save_encoder
 from mvcgc.stages.evaluate.run import FEATURES
@@ -106,7 +107,7 @@ def test_features_are_those_of_evaluation(tmp_path: Path, view: str) -> None:
         frames=spec.clip.frames,
         size=spec.clip.size,
         cell=8,
-        input=input_of(view),
+        input=input_of(built_in(view)[view], view),
         method="mvcgc",
         dataset="tiny",
     )

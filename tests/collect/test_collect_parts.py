@@ -281,7 +281,10 @@ class TestServer:
 
 
 def test_neither_stages_nor_commands_import_mlflow() -> None:
-    program = "import sys, mvcgc.run, mvcgc.cli, mvcgc.stages.runner; sys.exit('mlflow' in sys.modules)"
+    modules = (
+        "mvcgc.run, mvcgc.cli, mvcgc.sweep, mvcgc.commands.data, mvcgc.commands.weights, mvcgc.bench.commands"
+    )
+    program = f"import sys, {modules}, mvcgc.stages.runner; sys.exit('mlflow' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
 
 

@@ -12,6 +12,7 @@ from stage_factories import CROSS, INFONCE, make_dataset, make_stage, spec
 import mvcgc
 from mvcgc import cli
 from mvcgc.commands.weights import export_encoder
+from mvcgc.data.clips.modalities import built_in
 from mvcgc.data.clips.sampling import Draw
 from mvcgc.data.inputs import Inputs
 from mvcgc.data.loading.batch import Batch
@@ -71,7 +72,7 @@ def clips_of(view: str) -> tuple[torch.Tensor, torch.Tensor]:
     ids = torch.arange(2)
     draws = torch.tensor([[Draw(0, Box(0, 0, 32, 32)).row()]] * 2)
     batch = Batch({view: stored}, draws, ids, ids, ids, ["a", "b"], 0 * ids)
-    return given, Inputs()(batch)[view][:, 0]
+    return given, Inputs(built_in(view))(batch)[view][:, 0]
 
 
 @pytest.mark.parametrize(("name", "view"), [("init/rgb", "rgb"), ("cross", "rgb"), ("cross", "mv")])
@@ -83,7 +84,7 @@ def test_round_trip_is_bit_exact(
     encoder = mvcgc.load_encoder(file)
     assert encoder.card == written
     assert not encoder.training
-    wanted = load_backbone(stage, encoder.card.backbone, view, torch.device("cpu"))
+    wanted = load_backbone(stage, encoder.card.backbone, view, encoder.card.in_channels, torch.device("cpu"))
     given, seen = clips_of(view)
     with torch.no_grad():
         assert torch.equal(encoder.prepare(given), seen)

@@ -10,6 +10,7 @@ from mvcgc.config import Composer, Config
 from mvcgc.data.augment.coclr import CoCLR as CoCLRAugmentation
 from mvcgc.data.augment.coclr import Probe
 from mvcgc.data.augment.photometric import Photometric
+from mvcgc.data.clips.modalities import settings
 from mvcgc.data.index.layouts.kinetics import K400
 from mvcgc.data.index.layouts.official import UCF101
 from mvcgc.method.base import Method
@@ -27,7 +28,7 @@ from mvcgc.models.tiny import R2Plus1D4
 from mvcgc.train.optim import OptimConfig, OptimKind, ScheduleKind
 
 CONF = Path(mvcgc.conf.__file__).parent
-ONE_VIEW = ("rgb", "mv", "flow")
+ONE_VIEW = tuple(settings())
 # Composed elsewhere: whole tables, and a scale that comes with a dataset.
 LEFT_OUT = ("slurm", "sweeps", "dataset")
 
@@ -49,7 +50,20 @@ def test_every_option_composes_to_an_experiment(composed: Composer, choice: list
 
 @pytest.mark.parametrize("view", ONE_VIEW)
 def test_one_view_goes_without_guidance_across_views(composed: Composer, view: str) -> None:
-    assert composed.compose([f"views={view}", "method=infonce"]).experiment.views == [view]
+    experiment = composed.compose([f"views={view}", "method=infonce"]).experiment
+    assert (experiment.views, experiment.modalities) == ([view], settings(view))
+
+
+@pytest.mark.parametrize("views", ["[rgb,flow_dis]", "[flow,rgb]", "[rgb_mv,flow_dis]"])
+def test_views_are_listed(composed: Composer, views: str) -> None:
+    names = views.strip("[]").replace("rgb_mv", "rgb,mv").split(",")
+    experiment = composed.compose([f"views={views}", "method=infonce"]).experiment
+    assert (experiment.views, experiment.modalities) == (names, settings(*names))
+
+
+def test_a_modality_has_settings(composed: Composer) -> None:
+    experiment = composed.compose(["views=rgb_flow_dis", "views.flow_dis.low=true"]).experiment
+    assert experiment.modalities == {**settings("rgb"), "flow_dis": settings("flow_dis_low")["flow_dis_low"]}
 
 
 def test_the_encoders_are_judged_on_other_datasets(composed: Composer) -> None:
@@ -70,7 +84,7 @@ def assert_optim(optim: OptimConfig, kind: OptimKind, lr: float, decay: float, e
 def assert_paper(config: Config, *, queue: int, init: int, cross: int) -> None:
     assert (config.clip.frames, config.clip.size, config.motion.size) == (32, 128, 128)
     assert config.backbone == S3D.Config(width=1.0)
-    assert config.views == ["rgb", "mv"]
+    assert config.views == settings("rgb", "mv")
     method = config.method
     assert method == MVCGC.Config(
         tau=0.07, queue=queue, momentum=0.999, dim=128, init=True, k=5, mining=Mining.intersection

@@ -308,3 +308,23 @@ def test_mistakes_in_a_sweep_file_name_the_file(tmp_path: Path) -> None:
         for sweep, line in lines.items():
             with pytest.raises(UserError, match=f"^{re.escape(line)}"):
                 tables(fresh, f"sweeps={sweep}")
+
+
+OWN_TABLES = [
+    ("", "run-mine", "Comparison on mine"),
+    ("ablation_loss", "ablation_loss-mine", "Loss variants on mine"),
+]
+
+
+@pytest.mark.parametrize(("sweep", "name", "title"), OWN_TABLES)
+def test_a_table_of_own_data_carries_its_name(composed: Composer, sweep: str, name: str, title: str) -> None:
+    job = "dataset=folder dataset.root=/data/mine scale=demo downstream=probe"
+    found = table(composed, f"{job} sweeps={sweep}" if sweep else job, single=not sweep)
+    assert (found.name, found.title, found.scale) == (name, title, "demo")
+    assert found.spec.baseline == "Init."
+    assert found.spec.columns[0].stage == "linear/mine"
+
+
+def test_tables_of_several_own_datasets_are_apart(composed: Composer) -> None:
+    jobs = [f"dataset=folder dataset.root=/data/{name} scale=demo" for name in ("one", "two")]
+    assert [found.name for found in tables(composed, *jobs)] == ["run-one", "run-two"]

@@ -13,14 +13,16 @@ from scipy.ndimage import gaussian_filter1d
 
 from mvcgc.data.augment.colour import CHANNELS, LUMA
 from mvcgc.data.augment.photometric import Photometric
-from mvcgc.data.clips.modalities import Format, read_views
+from mvcgc.data.clips.modalities import MOTION_LIMIT, MOTION_UNIT, built_in
+from mvcgc.data.clips.reading import Format, read_views
 from mvcgc.data.clips.sampling import ClipConfig, Draw, MotionConfig
-from mvcgc.data.inputs import MEAN, MOTION_LIMIT, MOTION_UNIT, STD, Inputs
+from mvcgc.data.inputs import MEAN, STD, Inputs
 from mvcgc.data.loading.batch import Batch
 from mvcgc.video import Box, FlowMethod, Matrix, flow, probe
 
 BOX = Box(0, 0, 16, 16)
-augment = Inputs(Photometric(Photometric.Config()))
+BOTH = built_in("rgb", "mv")
+augment = Inputs(BOTH, Photometric(Photometric.Config()))
 
 
 @dataclass(frozen=True)
@@ -188,9 +190,10 @@ def test_all_clips_at_once_are_as_each_alone() -> None:
     names = ("flip", *Photometric.columns)
     columns = {name: batch.draws[..., i].flatten().tolist() for i, name in enumerate(names)}
     columns["matrix"] = batch.matrix.repeat_interleave(2).tolist()
-    for view, change in (("rgb", augment._rgb), ("mv", augment._motion)):
+    flat["mv"] = flat["mv"].movedim(-1, 1)
+    for view, modality in BOTH.items():
         together = torch.empty_like(alone[view].flatten(0, 1))
-        change(flat[view], columns, together, view)
+        augment.write(modality, flat[view], columns, together)
         torch.testing.assert_close(together, alone[view].flatten(0, 1), rtol=0, atol=1e-5)
 
 
@@ -244,7 +247,7 @@ def test_motion_after_augmentation_is_the_motion_of_the_rgb_after_augmentation(
     path = write_video(tmp_path / "v.avi", frames=12, dx=3, dy=-2)
     size = 64
     draw = Draw(2, crop, flip)
-    form = Format(("rgb", "mv"), ClipConfig(8, size), MotionConfig(8, size))
+    form = Format(BOTH, ClipConfig(8, size), MotionConfig(8, size))
     arrays = form.empty(1)
     matrix = read_views(path, probe(path), [draw], form, arrays, mestimate=False)
     one = torch.zeros(1, dtype=torch.int64)
@@ -257,7 +260,7 @@ def test_motion_after_augmentation_is_the_motion_of_the_rgb_after_augmentation(
         ["v"],
         one + matrix,
     )
-    result = Inputs()(batch)
+    result = Inputs(BOTH)(batch)
     shown = (unit(result["rgb"][0, 0]).mean(-1) * 255).round().astype(np.uint8)
     inner = (slice(1, None), slice(12, -12), slice(12, -12))
     measured = np.median(flow(shown, FlowMethod.DIS)[inner].reshape(-1, 2), axis=0)

@@ -27,6 +27,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mvcgc import dist
+from mvcgc.data.clips.modalities import built_in
 from mvcgc.data.inputs import Inputs
 from mvcgc.method.base import MethodConfig
 from mvcgc.method.cmc import CMC
@@ -113,7 +114,7 @@ def test_a_step_moves_twins_then_keys_enter_in_the_batchs_order() -> None:
             parameter.add_(0.1)  # as an optimiser would
     before = state(task)
     with torch.no_grad():
-        mv = model.pair("mv").key(Inputs()(batch)["mv"][:, 1])
+        mv = model.pair("mv").key(Inputs(built_in("rgb", "mv"))(batch)["mv"][:, 1])
     model.load_state_dict({name.removeprefix("model."): value for name, value in before.items()})
     task(batch)
     assert model.queue.cursor == 0, "nothing enters before the step is over"

@@ -505,6 +505,7 @@ def test_experiment_is_what_the_configuration_composes() -> None:
         "motion",
         "augment",
         "views",
+        "modalities",
         "backbone",
         "method",
         "init",

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from mvcgc.data.augment.photometric import Photometric
+from mvcgc.data.clips.modalities import settings
 from mvcgc.data.clips.sampling import ClipConfig, MotionConfig
 from mvcgc.dist import Device
 from mvcgc.errors import UserError
@@ -24,6 +25,7 @@ from mvcgc.train import OptimConfig, ScheduleKind
 
 SPEC = PretrainSpec(
     views=["rgb", "mv"],
+    modalities=settings(),
     dataset=StageDataset("small", mestimate=True),
     clip=ClipConfig(),
     motion=MotionConfig(cell=16),

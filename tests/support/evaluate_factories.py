@@ -9,6 +9,7 @@ import torch
 
 from mvcgc import dist
 from mvcgc.data.augment.coclr import Probe
+from mvcgc.data.clips.modalities import settings
 from mvcgc.data.clips.sampling import ClipConfig, MotionConfig
 from mvcgc.data.index.manifest import Manifest, Video, publish
 from mvcgc.models import Encoder, build_backbone
@@ -31,6 +32,7 @@ TUNING = Finetune.Config(lr=0.02, epochs=2, batch_size=6, schedule=ScheduleKind.
 SPEC = EvaluateSpec(
     task=Retrieve.Config(),
     views=["rgb", "mv"],
+    modalities=settings("rgb", "mv"),
     dataset=StageDataset("tiny"),
     clip=ClipConfig(frames=8, size=32),
     motion=MotionConfig(cell=8, size=32),

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mvcgc.data.augment.photometric import Photometric
+from mvcgc.data.clips.modalities import settings
 from mvcgc.data.clips.sampling import ClipConfig, MotionConfig
 from mvcgc.data.index.layouts.folder import Folder
 from mvcgc.data.index.manifest import Manifest, Video
@@ -45,6 +46,7 @@ def make_experiment(**changes: Any) -> Experiment:
         "motion": MotionConfig(cell=8, size=32),
         "augment": Photometric.Config(),
         "views": ["rgb", "mv"],
+        "modalities": settings(),
         "backbone": S3D.Config(width=0.125),
         "method": MVCGC.Config(k=5, queue=16),
         "init": InitConfig(epochs=30, batch_size=8),

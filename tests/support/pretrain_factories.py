@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mvcgc import dist
 from mvcgc.data.augment.photometric import Photometric
+from mvcgc.data.clips.modalities import built_in
 from mvcgc.data.clips.sampling import permutation
 from mvcgc.data.inputs import Inputs
 from mvcgc.data.loading.batch import Batch
@@ -117,7 +118,7 @@ def contrast(
     torch.manual_seed(1)
     channels = {view: {"rgb": 3, "mv": 2}[view] for view in views}
     model = ContrastModel(channels, SmallBackbone.Config(norm), method)
-    return Contrast(model, method.part(method), optim.epochs, Inputs())
+    return Contrast(model, method.part(method), optim.epochs, Inputs(built_in(*views)))
 
 
 def pretrain(
@@ -162,7 +163,8 @@ def mixture() -> Batch:
 
 def seen(batch: Batch) -> dict[str, Tensor]:
     """The networks' inputs of single clips, augmented."""
-    return {view: clips[:, 0] for view, clips in Inputs(Photometric(Photometric.Config()))(batch).items()}
+    part = Photometric(Photometric.Config())
+    return {view: clips[:, 0] for view, clips in Inputs(built_in("rgb", "mv"), part)(batch).items()}
 
 
 def shuffled_mixture() -> tuple[Tensor, dict[str, Tensor]]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from mvcgc.data.augment.photometric import Photometric
+from mvcgc.data.clips.modalities import settings
 from mvcgc.data.clips.sampling import ClipConfig, MotionConfig
 from mvcgc.data.index.manifest import Manifest, Video, publish
 from mvcgc.dist import Device
@@ -51,6 +52,7 @@ def make_dataset(folder: Path) -> tuple[Manifest, Path]:
 def spec(views: list[str], method: MethodConfig, optim: OptimConfig = OPTIM) -> PretrainSpec:
     return PretrainSpec(
         views=views,
+        modalities=settings(*views),
         dataset=StageDataset("small"),
         clip=ClipConfig(frames=8, size=32),
         motion=MotionConfig(cell=8, size=32) if "mv" in views else None,

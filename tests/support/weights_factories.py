@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from mvcgc.data.clips.modalities import VIEW_CHANNELS
+from mvcgc.data.clips.modalities import built_in
 from mvcgc.models import BackboneConfig
 from mvcgc.models.pretrained import EncoderCard, PretrainedEncoder, save_encoder
 from mvcgc.stages.given import input_of
@@ -19,11 +19,11 @@ def make_weights(
     told = EncoderCard(
         view=view,
         backbone=backbone,
-        in_channels=VIEW_CHANNELS[view],
+        in_channels=built_in(view)[view].channels,
         frames=None,
         size=None,
         cell=None,
-        input=input_of(view),
+        input=input_of(built_in(view)[view], view),
         method="infonce",
         dataset=None,
     )

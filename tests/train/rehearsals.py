@@ -16,6 +16,7 @@ from rehearsal import Memory, fake_gpu, fake_ranks, session, strays
 from torch import Tensor
 
 from mvcgc import dist
+from mvcgc.data.clips.modalities import built_in
 from mvcgc.data.inputs import Inputs
 from mvcgc.data.loading.batch import Batch
 from mvcgc.method.cmc import CMC
@@ -65,7 +66,7 @@ def goes_on(make: Callable[[], Task], loader: Loader, config: OptimConfig, devic
 
 def classifier(backbone: type[Backbone]) -> Classify:
     network = Classifier(backbone(backbone.Config(width=SMALL), 3), pretraining.CLASSES, dropout=0.5)
-    prepare = Inputs()
+    prepare = Inputs(built_in("rgb"))
 
     def inputs(batch: Batch) -> Tensor:
         return prepare(batch)["rgb"][:, 0]

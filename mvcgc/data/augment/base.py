@@ -13,9 +13,9 @@ An augmentation of one's own derives from `Augmentation` or from a built-in one 
         def parameters(self, random):
             return (*super().parameters(random), float(next(random) < self.config.invert_p))
 
-        def change(self, clips, draws, view):
-            super().change(clips, draws, view)
-            if view == "rgb":
+        def change(self, clips, draws, modality):
+            super().change(clips, draws, modality)
+            if modality.colour:
                 apply(lambda chosen, _: 1 - chosen, clips, draws["invert"])
 """
 
@@ -28,6 +28,7 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
+from mvcgc.data.clips.modality import Modality
 from mvcgc.data.clips.sampling import ClipConfig, Draw, random_crop, starts_of
 from mvcgc.errors import UserError
 from mvcgc.parts import Part, PartConfig
@@ -123,11 +124,12 @@ class Augmentation(Part, ABC):
         """Draw a value for each of ``columns``; by default there are none."""
         return ()
 
-    def change(self, clips: Float[Tensor, "M C T H W"], draws: Draws, view: str) -> None:
-        """Change clips of ``view`` on their device, in place, by what was drawn for each; nothing by default.
+    def change(self, clips: Float[Tensor, "M C T H W"], draws: Draws, modality: Modality) -> None:
+        """Change clips on their device, in place, by what was drawn for each; nothing by default.
 
         Args:
-            clips: cropped and mirrored; R, G and B in [0, 1] of rgb, the network's input of other views.
+            clips: cropped and mirrored; R, G and B in [0, 1] of colour, the network's input of other
+                modalities.
             draws: values of ``columns``.
-            view: name of the view. All views of a clip share its draw.
+            modality: what the clips are of. All modalities of a clip share its draw.
         """

@@ -20,9 +20,6 @@ CHANNELS = (2, 3, 4)
 GREY = (0.299, 0.587, 0.114)
 """Weights of R, G and B in luma (BT.601)."""
 
-REFERENCE_SIZE = 128
-"""Side in pixels of the frame that standard deviations of the blur, and motion, refer to."""
-
 ORDERS = tuple(permutations(range(4)))
 """Orders of the four operations of the jitter, by the number that the column ``order`` holds."""
 

@@ -10,8 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mvcgc.data.augment.base import Augmentation, AugmentationConfig, Draws, check_probabilities
-from mvcgc.data.augment.colour import LUMA, REFERENCE_SIZE, apply, blur, grey, jitter
-from mvcgc.data.clips.modalities import RGB
+from mvcgc.data.augment.colour import LUMA, apply, blur, grey, jitter
+from mvcgc.data.clips.modalities import REFERENCE_SIZE
+from mvcgc.data.clips.modality import Modality
 from mvcgc.errors import UserError
 
 SIGMA = (0.1, 2.0)
@@ -89,9 +90,9 @@ class Photometric(Augmentation):
         """Return the kind of greyscale; luma by default."""
         return LUMA
 
-    def change(self, clips: Float[Tensor, "M C T H W"], draws: Draws, view: str) -> None:
+    def change(self, clips: Float[Tensor, "M C T H W"], draws: Draws, modality: Modality) -> None:
         """Jitter, grey and blur RGB clips, in this order; motion keeps its values."""
-        if view != RGB:
+        if not modality.colour:
             return
         jitter(clips, draws)
         apply(grey, clips, draws["grey"])

@@ -5,13 +5,14 @@ them over the batch and fails, naming each. Nothing is ever swapped in.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mvcgc.data.augment.base import Augmentation, Footage
 from mvcgc.data.clips.item import Item
-from mvcgc.data.clips.modalities import Format, check_views
+from mvcgc.data.clips.modality import Modality
+from mvcgc.data.clips.reading import Format
 from mvcgc.data.clips.sampling import (
     ClipConfig,
     Draw,
@@ -26,25 +27,22 @@ from mvcgc.data.index.manifest import Manifest, Video
 
 @dataclass(frozen=True)
 class Source:
-    """What is read: some videos of a manifest, as some views.
+    """What is read: some videos of a manifest, as some modalities.
 
     Attributes:
         manifest: of the dataset.
         ids: which of its videos, in the order that indices of a dataset count.
-        views: names of `VIEW_CHANNELS`.
+        modalities: by view, what is made of each clip.
         clip, motion: sizes.
         mestimate: block-match motion where the codec exports none.
     """
 
     manifest: Manifest
     ids: list[int]
-    views: tuple[str, ...]
+    modalities: Mapping[str, Modality]
     clip: ClipConfig
     motion: MotionConfig
     mestimate: bool = False
-
-    def __post_init__(self) -> None:
-        check_views(self.views)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -52,7 +50,7 @@ class Source:
     @property
     def format(self) -> Format:
         """What is made of each clip."""
-        return Format(self.views, self.clip, self.motion)
+        return Format(self.modalities, self.clip, self.motion)
 
     def video(self, index: int) -> Video:
         """The video at ``index`` of ``ids``."""

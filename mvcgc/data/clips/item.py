@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
-from mvcgc.data.clips.modalities import Format, ViewArrays, read_views
+from mvcgc.data.clips.reading import Format, ViewArrays, read_views
 from mvcgc.data.clips.sampling import Draw
 from mvcgc.video import Matrix, VideoError, VideoInfo
 

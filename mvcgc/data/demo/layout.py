@@ -22,6 +22,7 @@ class Demo(Layout):
     """Videos that the project makes itself, whose classes only motion tells apart."""
 
     version = 1
+    public = True
 
     @dataclass
     class Config(DatasetConfig, DemoConfig):

@@ -7,11 +7,13 @@ label, group, part, and what the probe found), never over where they lie or when
 import hashlib
 import json
 from collections import Counter
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from mvcgc.data.index.summary import class_lines, group_line, skipped_line, warnings
 from mvcgc.errors import UserError
 from mvcgc.files import write_atomic
 from mvcgc.runs.fingerprint import canonical_json
@@ -62,6 +64,8 @@ class Manifest:
         videos: sorted by path; a video's id is its index here.
         rejected: sorted by path; not part of the digest.
         carved: val was taken out of the official training split by us, see `training`.
+        skipped: number of files that were left out, by suffix; not part of the digest.
+        notes: what else the layout said, each one line; not part of the digest.
     """
 
     name: str
@@ -70,6 +74,8 @@ class Manifest:
     videos: list[Video]
     rejected: list[Rejected]
     carved: bool
+    skipped: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     @cached_property
     def digest(self) -> str:
@@ -145,6 +151,8 @@ def load(path: Path) -> Manifest:
         videos=[Video(**{**video, "info": VideoInfo.from_dict(video["info"])}) for video in data["videos"]],
         rejected=[Rejected(**rejected) for rejected in data["rejected"]],
         carved=data["carved"],
+        skipped=data.get("skipped", {}),
+        notes=data.get("notes", []),
     )
 
 
@@ -163,6 +171,7 @@ def report(manifest: Manifest, limit: int | None = 50) -> str:
     ]
     codecs = Counter(_codec(video.info) for video in manifest.videos)
     lines += [f"{count:>8} x {codec}" for codec, count in sorted(codecs.items())]
+    lines += _summary(manifest, whole=limit is None)
     for reason in sorted({rejected.reason for rejected in manifest.rejected}):
         files = [rejected for rejected in manifest.rejected if rejected.reason == reason]
         lines.append(f"refused, {reason.replace('_', ' ')}: {len(files)}")
@@ -171,6 +180,20 @@ def report(manifest: Manifest, limit: int | None = 50) -> str:
             lines.append(f"  ... and {len(files) - limit} more, all named in the report beside the manifest")
     # A name that is not UTF-8 is shown with escapes.
     return ("\n".join(lines) + "\n").encode("utf-8", "backslashreplace").decode()
+
+
+def _summary(manifest: Manifest, whole: bool) -> Iterator[str]:
+    counts: dict[str, Counter[str]] = {name: Counter() for name in manifest.classes}
+    for video in manifest.videos:
+        if video.label >= 0:
+            counts[manifest.classes[video.label]][video.part] += 1
+    yield group_line(video.group for video in manifest.videos)
+    yield from class_lines(manifest.classes, counts, whole)
+    if manifest.skipped:
+        yield skipped_line(manifest.skipped)
+    groups = ((video.group, video.part) for video in manifest.videos)
+    found = [*manifest.notes, *warnings(manifest.classes, counts, groups, carved=manifest.carved)]
+    yield from (f"warning: {line}" for line in found)
 
 
 def _codec(info: VideoInfo) -> str:
@@ -189,6 +212,8 @@ def _to_json(manifest: Manifest) -> dict[str, Any]:
         "root": str(manifest.root),
         "classes": manifest.classes,
         "carved": manifest.carved,
+        "skipped": manifest.skipped,
+        "notes": manifest.notes,
         "rejected": [asdict(rejected) for rejected in manifest.rejected],
         "videos": [_video_to_json(video) for video in manifest.videos],
     }

@@ -1,29 +1,39 @@
 """From a dataset's configuration to its manifest: make it (demo), list, scan, refuse what is unusable."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from mvcgc.data.index.layouts.base import DatasetConfig, Layout
 from mvcgc.data.index.layouts.listing import PARTS, UNLABELLED, Listing
-from mvcgc.data.index.manifest import Manifest, Rejected, Video, publish
+from mvcgc.data.index.manifest import Manifest, Rejected, Video, manifest_file, publish, report
 from mvcgc.data.index.scan import Fact, scan
+from mvcgc.data.index.summary import skipped_line
 from mvcgc.errors import UserError
 from mvcgc.parts import one_line, own_sources, target_of
 from mvcgc.video.errors import Reason
 
 ABSENT = "absent"
+REPORTED = 5
+"""Refused files of a reason that the report of a first scan names."""
 
 
 def prepare(
-    config: DatasetConfig, store: Path, min_frames: int, needs_vectors: bool, workers: int
+    config: DatasetConfig,
+    store: Path,
+    min_frames: int,
+    needs_vectors: bool,
+    workers: int,
+    *,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Manifest:
     """The manifest of a dataset, published in ``store``; its layout makes the videos if it can.
 
     Files that an earlier scan knew and that have not changed are not opened again. Refused are files that
     cannot be decoded or are damaged, that have fewer than ``min_frames`` frames, or, where ``needs_vectors``,
-    that carry no motion vectors.
+    that carry no motion vectors. The layout lists the videos each time; a manifest that was not published
+    before is reported to ``say``.
 
     Raises:
         UserError: the folder is missing, its split files are missing or name absent videos, or nothing is
@@ -37,18 +47,21 @@ def prepare(
         raise UserError(
             f"dataset.root={config.root}: no such folder; set dataset.root to the folder of {config.name}"
         )
-    with own_errors(layout):
-        listing = checked(layout.listing(), layout)
+    listing = list_videos(layout)
     if not listing.entries:
+        skipped = f" ({skipped_line(listing.skipped)})" if listing.skipped else ""
         raise UserError(
-            f"dataset.root={config.root}: holds no video, or none that its lists take; set dataset.root to "
-            "a folder of videos"
+            f"dataset.root={config.root}: holds no video, or none that its lists take{skipped}; set "
+            "dataset.root to a folder of videos"
         )
     where = hashlib.sha256(str(root).encode()).hexdigest()[:8]
     cache = store / "scans" / f"{config.name}-{where}.jsonl"
     facts = scan(root, [entry.path for entry in listing.entries], cache, workers, f"scanning {config.name}")
     manifest = assemble(config, root, listing, facts, min_frames=min_frames, needs_vectors=needs_vectors)
+    is_new = not manifest_file(store, manifest).exists()
     path = publish(manifest, store)
+    if is_new:
+        say(report(manifest, limit=REPORTED))
     if not manifest.videos:
         first = manifest.rejected[0]
         raise UserError(
@@ -63,6 +76,23 @@ def is_scanned(config: DatasetConfig, store: Path) -> bool:
     root = config.part(config).root
     where = hashlib.sha256(str(root).encode()).hexdigest()[:8]
     return root.is_dir() and any(store.glob(f"{config.name}-*-{where}.json"))
+
+
+def expected_videos(config: DatasetConfig) -> int:
+    """Number of videos to train on, as far as it is known without opening any; else 0."""
+    layout = config.part(config)
+    known = layout.expected_videos
+    if known or not layout.root.is_dir():
+        return known
+    listing = list_videos(layout)
+    training = ("train", "val") if listing.carved else ("train",)
+    return sum(entry.part in training for entry in listing.entries)
+
+
+def list_videos(layout: Layout) -> Listing:
+    """Return the layout's list. Raises UserError for what is wrong with it, in one line."""
+    with own_errors(layout):
+        return checked(layout.listing(), layout)
 
 
 @contextmanager
@@ -122,7 +152,16 @@ def assemble(
         else:
             videos.append(Video(entry.path, fact.size, entry.label, entry.group, entry.part, fact.info))
     rejected += [Rejected(path, "-", ABSENT, "listed, but not there") for path in listing.absent]
-    return Manifest(config.name, root, listing.classes, videos, rejected, listing.carved)
+    return Manifest(
+        config.name,
+        root,
+        listing.classes,
+        videos,
+        rejected,
+        listing.carved,
+        dict(listing.skipped),
+        list(listing.notes),
+    )
 
 
 def verdict(fact: Fact, min_frames: int, needs_vectors: bool) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from jaxtyping import Float32, Int64
 from torch import Tensor
 
 from mvcgc.data.clips.item import Sample, Unread
-from mvcgc.data.clips.modalities import ViewArrays
+from mvcgc.data.clips.reading import ViewArrays
 
 HOST = {"host": True}
 """Metadata of a field that stays on the host when its batch moves to a device."""
@@ -24,7 +24,8 @@ class Batch:
 
     Attributes:
         views: rgb uint8 [B, N, 3, T, S, S], the planes of `mvcgc.video.colour`, already cropped and resized;
-            mv and flows float16 [B, N, T, s, s, 2] in pixels of the s x s picture per frame.
+            mv and flows float16 [B, N, T, s, s, 2] in pixels of the s x s picture per frame; of other
+            modalities as they store them.
         draws: float32 [B, N, P], `Draw.row` of each clip; stays on the host.
         video, group, label: int64 [B]; ids within the manifest, label -1 if unknown.
         names: B paths within the dataset; none after `rearranged`.

@@ -21,7 +21,7 @@ from types import ModuleType
 import torch
 
 from mvcgc.data.clips.item import Item, Sample, Unread
-from mvcgc.data.clips.modalities import Format, ViewArrays
+from mvcgc.data.clips.reading import Format, ViewArrays
 from mvcgc.data.loading import worker
 from mvcgc.data.loading.batch import Batch, collate
 from mvcgc.data.loading.shared_memory import Memories

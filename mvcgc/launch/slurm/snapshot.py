@@ -3,27 +3,35 @@
 import hashlib
 import os
 import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import mvcgc
+from mvcgc.parts import Part, own_modules
 
-KEPT = (".py", ".yaml", ".html")
+KEPT = (".py", ".yaml", ".html", ".j2", ".css")
 
 
-def snapshot(root: Path) -> Path:
-    """Copy the package to ``<root>/code/<hash of its content>`` unless it is there; return that folder."""
+def snapshot(root: Path, parts: Iterable[type[Part]] = ()) -> Path:
+    """Copy the code to ``<root>/code/<hash of its content>`` unless it is there; return that folder.
+
+    Args:
+        root: folder of all runs.
+        parts: parts in use; the packages of those that are the user's own are copied, too.
+    """
     package = Path(mvcgc.__file__).parent
-    files = sorted(path for path in package.rglob("*") if path.suffix in KEPT and path.is_file())
+    places = dict.fromkeys([package, *own_modules(parts)])
+    files = sorted(file for place in places for file in _files(place))
     content = hashlib.sha256()
-    for path in files:
+    for path, name in files:
         data = path.read_bytes()
-        content.update(f"{path.relative_to(package)} {len(data)}\n".encode() + data)
+        content.update(f"{name} {len(data)}\n".encode() + data)
     target = root.absolute() / "code" / content.hexdigest()[:16]
     if target.exists():
         return target
     beside = target.with_name(f".{target.name}.{os.uname().nodename}.{os.getpid()}")
-    for path in files:
-        copy = beside / package.name / path.relative_to(package)
+    for path, name in files:
+        copy = beside / name
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copy)
     try:
@@ -31,3 +39,13 @@ def snapshot(root: Path) -> Path:
     except OSError:  # another has put the same there meanwhile
         shutil.rmtree(beside)
     return target
+
+
+def _files(place: Path) -> Iterator[tuple[Path, str]]:
+    """Yield the files of a package, or a module, with the names by which they are imported."""
+    if place.is_file():
+        yield place, place.name
+        return
+    for path in place.rglob("*"):
+        if path.suffix in KEPT and path.is_file():
+            yield path, path.relative_to(place.parent).as_posix()

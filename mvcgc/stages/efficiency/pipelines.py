@@ -1,14 +1,15 @@
 """Ways from a stored video to the networks' inputs: ours, and those of the literature beside it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import Tensor
 
 from mvcgc.data.clips.dataset import Source, WindowDataset
-from mvcgc.data.clips.modalities import FLOWS, MV, MV_COVIAR, RGB, time_first
+from mvcgc.data.clips.modalities import Flow
+from mvcgc.data.clips.modality import Modality, built, of_stored_vectors
 from mvcgc.data.clips.padding import covered, fill_gaps
 from mvcgc.data.clips.sampling import MotionConfig
 from mvcgc.data.index.manifest import Manifest, Video
@@ -32,6 +33,11 @@ class Way(ABC):
     manifest: Manifest
     number: int
     scratch: Path
+
+    @property
+    def modalities(self) -> dict[str, Modality]:
+        """What the networks see, by view."""
+        return built(self.spec.modalities, self.spec.views)
 
     @property
     def video(self) -> Video:
@@ -63,7 +69,7 @@ class Compressed(Way):
 
     def clips(self) -> Iterator[Inputs]:
         """RGB and vectors as decoded."""
-        yield from _decoded(self.spec, self.manifest, self.number, self.spec.views)
+        yield from _decoded(self.spec, self.manifest, self.number, self.modalities)
 
 
 class Recoded(Way):
@@ -82,9 +88,8 @@ class Recoded(Way):
 
     def clips(self) -> Iterator[Inputs]:
         """RGB and vectors of the new file."""
-        own = [MV if view == MV_COVIAR else view for view in self.spec.views]
-        for inputs in _decoded(self.spec, self._made, 0, own):
-            yield {view: inputs[name] for view, name in zip(self.spec.views, own, strict=True)}
+        own = {view: of_stored_vectors(modality) for view, modality in self.modalities.items()}
+        yield from _decoded(self.spec, self._made, 0, own)
 
     @property
     def _file(self) -> Path:
@@ -96,45 +101,50 @@ class Jpeg(Way):
 
     def make(self) -> int:
         """Decode, compute the flow, and write all pictures."""
-        flow = next(view for view in self.spec.views if view in FLOWS)
-        return store(self.manifest.root / self.video.path, self.video.info, self.scratch, FLOWS[flow])
+        flow = next(modality for modality in self.modalities.values() if isinstance(modality, Flow))
+        return store(self.manifest.root / self.video.path, self.video.info, self.scratch, flow.config.method)
 
     def look(self) -> None:
         """The names of the files say all."""
 
     def clips(self) -> Iterator[Inputs]:
         """Pictures read, cropped and sized."""
-        dataset = _windows(self.spec, self.manifest, self.number, self.spec.views)
+        dataset = _windows(self.spec, self.manifest, self.number, self.modalities)
         for key in dataset.plan(0):
             item = dataset.item(key)
             arrays = item.format.empty(item.clips)
             clip = self.spec.clip
             place = covered(clip.pad, self.video.info.frames, clip.frames)
-            planes = arrays[RGB][:, :, place] if RGB in arrays else None
-            motion = next(array for view, array in arrays.items() if view != RGB)[:, place]
+            colour = [view for view in arrays if self.modalities[view].colour]
+            planes = arrays[colour[0]][:, :, place] if colour else None
+            motion = next(arrays[view][:, place] for view in arrays if self.modalities[view].moving)
             load(self.scratch, [(row[0].start, row[0].crop) for row in item.draws], planes, motion)
             for view, array in arrays.items():
                 for one in array:
-                    fill_gaps(time_first(view, one), place)
+                    fill_gaps(self.modalities[view].time_first(one), place)
             batch = collate([item.sample(Matrix.BT601)], arrays)
             assert isinstance(batch, Batch)
-            yield _inputs(batch)
+            yield _inputs(batch, self.modalities)
 
 
 WAYS: dict[Stored, type[Way]] = {Stored.COMPRESSED: Compressed, Stored.RECODED: Recoded, Stored.JPEG: Jpeg}
 
 
-def _decoded(spec: EfficiencySpec, manifest: Manifest, number: int, views: list[str]) -> Iterator[Inputs]:
-    dataset = _windows(spec, manifest, number, views)
+def _decoded(
+    spec: EfficiencySpec, manifest: Manifest, number: int, modalities: Mapping[str, Modality]
+) -> Iterator[Inputs]:
+    dataset = _windows(spec, manifest, number, modalities)
     for key in dataset.plan(0):
-        yield _inputs(read([dataset.item(key)]))
+        yield _inputs(read([dataset.item(key)]), modalities)
 
 
-def _windows(spec: EfficiencySpec, manifest: Manifest, number: int, views: list[str]) -> WindowDataset:
+def _windows(
+    spec: EfficiencySpec, manifest: Manifest, number: int, modalities: Mapping[str, Modality]
+) -> WindowDataset:
     source = Source(
         manifest=manifest,
         ids=[number],
-        views=tuple(views),
+        modalities=modalities,
         clip=spec.clip,
         motion=spec.motion or MotionConfig(),
         mestimate=spec.dataset.mestimate,
@@ -142,5 +152,5 @@ def _windows(spec: EfficiencySpec, manifest: Manifest, number: int, views: list[
     return WindowDataset(source, spec.test.crops, spec.test.windows, ROWS)
 
 
-def _inputs(batch: Batch) -> Inputs:
-    return {view: clips[:, 0] for view, clips in NetworkInputs()(batch).items()}
+def _inputs(batch: Batch, modalities: Mapping[str, Modality]) -> Inputs:
+    return {view: clips[:, 0] for view, clips in NetworkInputs(modalities)(batch).items()}

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import torch
 
-from mvcgc.data.clips.modalities import VIEW_CHANNELS
+from mvcgc.data.clips.modality import built
 from mvcgc.data.clips.sampling import spread
 from mvcgc.data.index.manifest import Manifest, Video
 from mvcgc.files import write_atomic
@@ -196,8 +196,8 @@ def _one_core() -> Iterator[None]:
 
 def _networks(spec: EfficiencySpec, manifest: Manifest, device: torch.device) -> dict[str, Classifier]:
     networks = {}
-    for view in spec.views:
-        backbone = build_backbone(spec.backbone, VIEW_CHANNELS[view])
+    for view, modality in built(spec.modalities, spec.views).items():
+        backbone = build_backbone(spec.backbone, modality.channels)
         network = Classifier(backbone, len(manifest.classes), dropout=0.0).eval().to(device)
         lay_out(network.backbone)
         networks[view] = network

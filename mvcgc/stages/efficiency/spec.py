@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from mvcgc.data.clips.modalities import MV, MV_COVIAR, RGB
+from mvcgc.data.clips.modalities import Flow, Rgb
+from mvcgc.data.clips.modality import ModalityConfig, Vectors
 from mvcgc.data.clips.sampling import ClipConfig, MotionConfig
 from mvcgc.data.index.layouts.base import DatasetConfig
 from mvcgc.errors import UserError
@@ -27,15 +28,6 @@ class Stored(Enum):
     """Encoded again to MPEG-4 part 2, P-frames only (CoViAR, IMRNet); then as COMPRESSED."""
     JPEG = "jpeg"
     """All frames and the optical flow between them as JPEG files (two-stream networks)."""
-
-
-_STORED = {
-    (): Stored.COMPRESSED,
-    (MV,): Stored.COMPRESSED,
-    (MV_COVIAR,): Stored.RECODED,
-    ("flow",): Stored.JPEG,
-    ("flow_dis",): Stored.JPEG,
-}
 
 
 @dataclass
@@ -62,6 +54,7 @@ class EfficiencySpec:
 
     task: EfficiencyConfig
     views: list[str]
+    modalities: dict[str, ModalityConfig]
     dataset: StageDataset
     clip: ClipConfig
     motion: MotionConfig | None
@@ -69,19 +62,24 @@ class EfficiencySpec:
     test: TestConfig
 
     def __post_init__(self) -> None:
-        check_clip(self.views, self.clip, self.motion, self.backbone)
-        if self._moving not in _STORED:
-            known = ", ".join(view for views in _STORED for view in views)
-            raise UserError(f"views={self.views}: speed is measured with rgb and at most one of {known}")
-
-    @property
-    def _moving(self) -> tuple[str, ...]:
-        return tuple(view for view in self.views if view != RGB)
+        check_clip(self.views, self.modalities, self.clip, self.motion, self.backbone)
+        own = [self.modalities[view] for view in self.views]
+        flows = [config for config in own if isinstance(config, Flow.Config)]
+        pictures = [config for config in own if issubclass(config.part, Rgb)]
+        if flows and (len(flows) > 1 or flows[0].low or len(flows) + len(pictures) < len(self.views)):
+            raise UserError(
+                f"views={self.views}: the cost of optical flow is measured with rgb and one flow of full "
+                "resolution"
+            )
 
     @property
     def stored(self) -> Stored:
-        """As what videos with these views are commonly stored."""
-        return _STORED[self._moving]
+        """Storage format that is usual for videos with these views."""
+        parts = [self.modalities[view].part for view in self.views]
+        if any(issubclass(part, Flow) for part in parts):
+            return Stored.JPEG
+        recoded = any(part.vectors is Vectors.RECODED for part in parts)
+        return Stored.RECODED if recoded else Stored.COMPRESSED
 
 
 class Efficiency(StageKind):

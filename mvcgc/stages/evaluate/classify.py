@@ -127,8 +127,11 @@ def _probe_training(bench: Bench, optim: OptimConfig, features: Tensor, held: Te
 def _classifier_training(bench: Bench, optim: Finetune.Config, view: str, loader: Loader) -> _Training:
     rng.reseed(bench.spec.seed)
     network = Classifier(bench.backbone(view), len(bench.manifest.classes), optim.dropout)
-    inputs = partial(_augmented, Inputs(bench.augmentation), view)
-    task = Classify(network, inputs, optim.backbone_lr)
+    own = bench.modalities([view])
+    drawn, shown = Inputs(own, bench.augmentation), Inputs(own)
+    task = Classify(
+        network, partial(_augmented, drawn, view), partial(_augmented, shown, view), optim.backbone_lr
+    )
     validate = None
     if optim.schedule is ScheduleKind.plateau and bench.val:
         place = bench.context.dist

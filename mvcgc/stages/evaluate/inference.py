@@ -104,7 +104,7 @@ def _show(
     )
     rows = {video: sum(map(dataset.rows, dataset.plan(i))) for i, video in enumerate(left)}
     bins, parts, clips = _Bins(rows, one.reduce), [], 0
-    inputs = Inputs(one.augmentation)
+    inputs = Inputs(dataset.source.modalities, one.augmentation)
     started = saved = told = time.monotonic()
     # Ranks have different numbers of batches: all go as many rounds, to agree on stopping and saving.
     rounds = max(dist.all_gather_object(len(loader)))

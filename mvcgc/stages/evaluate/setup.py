@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mvcgc.data.augment.base import Augmentation
 from mvcgc.data.clips.dataset import DrawDataset, Source, WindowDataset
-from mvcgc.data.clips.modalities import VIEW_CHANNELS
+from mvcgc.data.clips.modality import Modality, built
 from mvcgc.data.clips.sampling import MotionConfig
 from mvcgc.data.index.manifest import Manifest
 from mvcgc.errors import UserError
@@ -79,12 +79,16 @@ class Bench:
         """Paths of the videos within the dataset."""
         return [self.manifest.videos[number].path for number in ids]
 
+    def modalities(self, views: Sequence[str]) -> dict[str, Modality]:
+        """What the networks of ``views`` see."""
+        return built(self.spec.modalities, views)
+
     def source(self, ids: list[int], views: Sequence[str]) -> Source:
         """The videos ``ids`` as ``views``."""
         return Source(
             manifest=self.manifest,
             ids=ids,
-            views=tuple(views),
+            modalities=self.modalities(views),
             clip=self.spec.clip,
             motion=self.spec.motion or MotionConfig(),
             mestimate=self.spec.dataset.mestimate,
@@ -120,7 +124,8 @@ class Bench:
 
     def backbone(self, view: str) -> Backbone:
         """The view's pre-trained backbone, on the device, in evaluation mode."""
-        return encoder_backbone(self.context, self.spec.backbone, view, self.spec.weights)
+        channels = self.modalities([view])[view].channels
+        return encoder_backbone(self.context, self.spec.backbone, view, channels, self.spec.weights)
 
     def backbones(self) -> dict[str, Backbone]:
         """Those of all views."""
@@ -128,7 +133,7 @@ class Bench:
 
 
 def encoder_backbone(
-    context: StageContext, config: BackboneConfig, view: str, weights: Mapping[str, str]
+    context: StageContext, config: BackboneConfig, view: str, channels: int, weights: Mapping[str, str]
 ) -> Backbone:
     """Return the backbone of ``view`` on the device, in evaluation mode.
 
@@ -136,17 +141,19 @@ def encoder_backbone(
     """
     device = context.dist.device
     if view not in weights:
-        return load_backbone(context.parents[view], config, view, device)
-    backbone = start_backbone(config, view, weights[view], context.config.runtime.weights)
+        return load_backbone(context.parents[view], config, channels, view, device)
+    backbone = start_backbone(config, view, channels, weights[view], context.config.runtime.weights)
     lay_out(backbone.to(device))
     return backbone.eval()
 
 
-def load_backbone(parent: StageFolder, config: BackboneConfig, view: str, device: torch.device) -> Backbone:
+def load_backbone(
+    parent: StageFolder, config: BackboneConfig, channels: int, view: str, device: torch.device
+) -> Backbone:
     """The backbone that a pre-training stage has left of a view, on ``device``, in evaluation mode."""
     state = torch.load(parent.path / encoder_file(view), map_location="cpu", weights_only=True)
     prefix = "backbone."
-    backbone = build_backbone(config, VIEW_CHANNELS[view])
+    backbone = build_backbone(config, channels)
     backbone.load_state_dict(
         {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
     )

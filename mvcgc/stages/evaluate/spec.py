@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from mvcgc.data.augment.base import AugmentationConfig
+from mvcgc.data.clips.modality import ModalityConfig
 from mvcgc.data.clips.sampling import ClipConfig, MotionConfig
 from mvcgc.errors import UserError
 from mvcgc.models.backbone import BackboneConfig
@@ -49,6 +50,7 @@ class EvaluateSpec:
 
     task: KindConfig
     views: list[str]
+    modalities: dict[str, ModalityConfig]
     dataset: StageDataset
     clip: ClipConfig
     motion: MotionConfig | None
@@ -62,7 +64,7 @@ class EvaluateSpec:
     weights: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check_clip(self.views, self.clip, self.motion, self.backbone)
+        check_clip(self.views, self.modalities, self.clip, self.motion, self.backbone)
 
     @property
     def optim(self) -> OptimConfig | None:

@@ -18,12 +18,25 @@ Inputs = Callable[[Any], Tensor]
 
 
 class Classify(Task):
-    """Cross entropy of ``network``'s logits; batches have ``label`` [B]."""
+    """Cross entropy of ``network``'s logits; batches have ``label`` [B].
 
-    def __init__(self, network: nn.Module, inputs: Inputs, backbone_lr: float = 1.0) -> None:
+    Args:
+        network: gives the logits.
+        inputs: what it takes of a batch; in evaluation mode ``test_inputs`` if there are such.
+        backbone_lr: factor of the learning rate for a backbone within the network.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        inputs: Inputs,
+        test_inputs: Inputs | None = None,
+        backbone_lr: float = 1.0,
+    ) -> None:
         super().__init__()
         self.network = network
-        self._inputs, self._backbone_lr = inputs, backbone_lr
+        self._inputs, self._test_inputs = inputs, test_inputs or inputs
+        self._backbone_lr = backbone_lr
 
     def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
         """Return the backbone's parameters, with a rate of their own, and the classifier's."""
@@ -34,7 +47,8 @@ class Classify(Task):
 
     def forward(self, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean loss, and ``train_top1`` in per cent."""
-        logits = self.network(self._inputs(batch)).float()
+        inputs = self._inputs if self.training else self._test_inputs
+        logits = self.network(inputs(batch)).float()
         right = logits.argmax(dim=1) == batch.label
         return functional.cross_entropy(logits, batch.label), {"train_top1": 100.0 * right.float().mean()}
 

@@ -9,7 +9,7 @@ import torch
 
 from mvcgc.data.augment.base import Augmentation
 from mvcgc.data.clips.dataset import Source
-from mvcgc.data.clips.modalities import VIEW_CHANNELS
+from mvcgc.data.clips.modality import built
 from mvcgc.data.clips.sampling import MotionConfig
 from mvcgc.data.index.manifest import Manifest
 from mvcgc.data.inputs import Inputs
@@ -45,7 +45,8 @@ def run(context: StageContext, spec: PretrainSpec) -> Result:
         raise UserError(f"method={method.label} needs labels and the videos of {manifest.name} have none")
     rng.reseed(spec.seed)
     model = build_model(spec, context.parents, context.config.runtime.weights)
-    task = Contrast(model, method, spec.optim.epochs, Inputs(augmentation_of(spec)))
+    inputs = Inputs(built(spec.modalities, spec.views), augmentation_of(spec))
+    task = Contrast(model, method, spec.optim.epochs, inputs)
     loader = _loader(context, spec, manifest, training=True)
     steps = total_steps(loader, spec.optim)
     _warn_if_never_full(spec, steps)
@@ -73,7 +74,9 @@ def build_model(
     """
     started = {*parents, *spec.weights}
     assert not started or started == set(spec.views), f"{sorted(started)} for views {spec.views}"
-    model = ContrastModel({view: VIEW_CHANNELS[view] for view in spec.views}, spec.backbone, spec.method)
+    modalities = built(spec.modalities, spec.views)
+    channels = {view: modality.channels for view, modality in modalities.items()}
+    model = ContrastModel(channels, spec.backbone, spec.method)
     for view, parent in parents.items():
         state = torch.load(parent.path / encoder_file(view), map_location="cpu", weights_only=True)
         model.pair(view).load(state)
@@ -95,7 +98,7 @@ def _loader(context: StageContext, spec: PretrainSpec, manifest: Manifest, train
     source = Source(
         manifest=manifest,
         ids=ids,
-        views=tuple(spec.views),
+        modalities=built(spec.modalities, spec.views),
         clip=spec.clip,
         motion=spec.motion or MotionConfig(),
         mestimate=spec.dataset.mestimate,

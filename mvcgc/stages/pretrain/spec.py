@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from mvcgc.data.augment.base import AugmentationConfig
+from mvcgc.data.clips.modality import ModalityConfig
 from mvcgc.data.clips.sampling import ClipConfig, MotionConfig
 from mvcgc.method.base import MethodConfig
 from mvcgc.models.backbone import BackboneConfig
@@ -19,6 +20,7 @@ class PretrainSpec:
     """
 
     views: list[str]
+    modalities: dict[str, ModalityConfig]
     dataset: StageDataset
     clip: ClipConfig
     motion: MotionConfig | None
@@ -30,5 +32,5 @@ class PretrainSpec:
     weights: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check_clip(self.views, self.clip, self.motion, self.backbone)
+        check_clip(self.views, self.modalities, self.clip, self.motion, self.backbone)
         self.method.part.check(self.method, self.views, self.optim.epochs)

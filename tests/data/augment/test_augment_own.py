@@ -14,6 +14,8 @@ from mvcgc.data.augment.base import Augmentation, Draws
 from mvcgc.data.augment.colour import apply
 from mvcgc.data.augment.photometric import Photometric
 from mvcgc.data.clips.dataset import Source
+from mvcgc.data.clips.modalities import built_in
+from mvcgc.data.clips.modality import Modality
 from mvcgc.data.clips.sampling import ClipConfig, MotionConfig
 from mvcgc.data.inputs import MEAN, STD, Inputs
 from mvcgc.data.loading.batch import Batch
@@ -35,9 +37,9 @@ class Inverted(Photometric):
     def parameters(self, random: Iterator[float]) -> tuple[float, ...]:
         return (*super().parameters(random), float(next(random) < self.config.invert_p))
 
-    def change(self, clips: Tensor, draws: Draws, view: str) -> None:
-        super().change(clips, draws, view)
-        if view == "rgb":
+    def change(self, clips: Tensor, draws: Draws, modality: Modality) -> None:
+        super().change(clips, draws, modality)
+        if modality.colour:
             apply(lambda chosen, _: 1 - chosen, clips, draws["invert"])
 
 
@@ -56,7 +58,9 @@ CALM = {"jitter_p": 0.0, "grey_p": 0.0, "blur_p": 0.0, "flip": 0.0}
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
     manifest = make_manifest(tmp_path_factory.mktemp("videos"), 8)
-    return Source(manifest, manifest.training(), ("rgb", "mv"), ClipConfig(8, 16), MotionConfig(8, 16))
+    return Source(
+        manifest, manifest.training(), built_in("rgb", "mv"), ClipConfig(8, 16), MotionConfig(8, 16)
+    )
 
 
 def batches(
@@ -78,7 +82,7 @@ def batches(
 
 def rgb(batch: Batch, part: Augmentation | None) -> Tensor:
     mean, std = (torch.tensor(values).view(3, 1, 1, 1) for values in (MEAN, STD))
-    return Inputs(part)(batch)["rgb"] * std + mean
+    return Inputs(built_in("rgb", "mv"), part)(batch)["rgb"] * std + mean
 
 
 def test_its_operation_changes_the_clips_that_it_drew(source: Source) -> None:
@@ -112,7 +116,7 @@ def test_it_decides_which_frames_are_shown(source: Source) -> None:
     assert all(draw.start == 0 for epoch in range(5) for draw in source.draw(0, epoch, 0, part))
     (first, *_) = batches(source, part)
     assert first.draws.shape[-1] == 1
-    assert Inputs(part)(first)["mv"].isfinite().all()
+    assert Inputs(built_in("rgb", "mv"), part)(first)["mv"].isfinite().all()
 
 
 def test_the_drawing_of_a_base_goes_on_below_its_own(source: Source) -> None:

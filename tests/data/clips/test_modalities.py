@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 from data_factories import HEIGHT, WIDTH, write_video
 
-from mvcgc.data.clips.modalities import Format, check_views, crop_motion, needs_vectors, read_views
+from mvcgc.data.clips.modalities import built_in, settings
+from mvcgc.data.clips.modality import check_views, needs_vectors
+from mvcgc.data.clips.motion import crop_motion
 from mvcgc.data.clips.padding import Pad
+from mvcgc.data.clips.reading import Format, read_views
 from mvcgc.data.clips.sampling import ClipConfig, Draw, MotionConfig
 from mvcgc.errors import UserError
 from mvcgc.video import (
@@ -38,7 +41,7 @@ def read(
     video: tuple[Path, VideoInfo], draws: list[Draw], *views: str, **sizes: object
 ) -> dict[str, np.ndarray]:
     mestimate = sizes.pop("mestimate", False)
-    form = Format(views, **{"clip": CLIP, "motion": MOTION, **sizes})
+    form = Format(built_in(*views), **{"clip": CLIP, "motion": MOTION, **sizes})
     arrays = form.empty(len(draws))
     read_views(*video, draws, form, arrays, mestimate=mestimate)
     return arrays
@@ -130,7 +133,7 @@ def test_low_flow_has_one_value_for_four_pixels(video: tuple[Path, VideoInfo], v
 
 def test_two_kinds_of_vectors_are_refused() -> None:
     with pytest.raises(UserError, match="own vectors or for new ones"):
-        check_views(["mv", "mv_coviar"])
+        check_views(["mv", "mv_coviar"], settings())
 
 
 def test_rgb_and_flow_of_one_size_share_the_pictures(video: tuple[Path, VideoInfo]) -> None:
@@ -236,9 +239,9 @@ def test_codecs_without_vectors_are_matched_where_permitted(tmp_path: Path) -> N
 )
 def test_views_that_cannot_be_are_named(views: list[str], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        check_views(views)
+        check_views(views, settings())
 
 
 def test_only_mv_needs_vectors() -> None:
-    assert needs_vectors(["rgb", "mv"])
-    assert not needs_vectors(["rgb", "flow"])
+    assert needs_vectors(settings(), ["rgb", "mv"])
+    assert not needs_vectors(settings(), ["rgb", "flow"])

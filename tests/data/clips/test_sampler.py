@@ -7,6 +7,7 @@ import pytest
 from data_factories import STRONG, make_manifest
 
 from mvcgc.data.clips.dataset import DrawDataset, Source, WindowDataset
+from mvcgc.data.clips.modalities import built_in
 from mvcgc.data.clips.sampler import EpochSampler, WindowSampler, check_batch, shard
 from mvcgc.data.clips.sampling import ClipConfig, MotionConfig, permutation
 from mvcgc.errors import UserError
@@ -82,7 +83,7 @@ def test_shards_are_a_partition(world: int) -> None:
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
     manifest = make_manifest(tmp_path_factory.mktemp("videos"), 6)
-    return Source(manifest, [5, 0, 3, 1], ("rgb",), ClipConfig(8, 16), MotionConfig(8, 16))
+    return Source(manifest, [5, 0, 3, 1], built_in("rgb"), ClipConfig(8, 16), MotionConfig(8, 16))
 
 
 @pytest.mark.parametrize("world", [1, 2, 3, 8])

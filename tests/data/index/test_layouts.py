@@ -6,7 +6,7 @@ import pytest
 from data_factories import by_path, touch, write_text
 
 from mvcgc.data.demo.layout import demo
-from mvcgc.data.index.layouts import folder, kinetics, official
+from mvcgc.data.index.layouts import kinetics, official
 from mvcgc.data.index.layouts.listing import Entry, carve, videos_below
 from mvcgc.errors import UserError
 
@@ -212,38 +212,6 @@ def test_k400_lists_that_cannot_be_used(tmp_path: Path, lines: tuple[str, ...], 
 def test_k400_without_a_list(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no \*\.csv in it or its folder annotations"):
         kinetics.k400(tmp_path)
-
-
-def test_a_flat_folder_is_unlabelled_training_data(tmp_path: Path) -> None:
-    touch(tmp_path, "b.MP4", "a.avi", "notes.txt", ".hidden.avi", "more/c.mkv")
-    listing = folder.folder(tmp_path)
-    assert listing.classes == []
-    assert listing.entries == [Entry(name, -1, name, "train") for name in ("a.avi", "b.MP4", "more/c.mkv")]
-
-
-def test_class_folders_are_labels_and_are_split_by_hash(tmp_path: Path) -> None:
-    names = [f"{label}/{i}.mp4" for label in ("cat", "dog") for i in range(200)]
-    touch(tmp_path, *names, "empty/readme.txt")
-    listing = folder.folder(tmp_path)
-    assert listing.classes == ["cat", "dog"], "a folder without videos is no class"
-    assert {entry.path for entry in listing.entries} == set(names)
-    assert by_path(listing)["dog/7.mp4"].label == 1
-    count = {part: sum(e.part == part for e in listing.entries) for part in ("train", "val", "test")}
-    assert 240 <= count["train"] <= 320
-    assert 20 <= count["val"] <= 60
-    assert 50 <= count["test"] <= 110
-    parts = {entry.path: entry.part for entry in listing.entries}
-    (tmp_path / "cat/0.mp4").unlink()
-    after = {entry.path: entry.part for entry in folder.folder(tmp_path).entries}
-    assert after == {path: part for path, part in parts.items() if path != "cat/0.mp4"}
-
-
-def test_videos_beside_class_folders_are_refused(tmp_path: Path) -> None:
-    touch(tmp_path, "cat/a.mp4", "dog/b.mp4", "stray.mp4")
-    with pytest.raises(
-        UserError, match=r"1 videos lie beside the class folders, first stray\.mp4; move them"
-    ):
-        folder.folder(tmp_path)
 
 
 def test_the_demo_layout(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def test_refused_files_are_reported_with_their_reason(mixed: Path, tmp_path: Pat
 def test_a_long_report_is_cut_but_the_file_is_whole(mixed: Path, tmp_path: Path) -> None:
     manifest = ready(config(mixed), tmp_path)
     many = [replace(manifest.rejected[0], path=f"{i}.avi") for i in range(60)]
-    manifest = Manifest(manifest.name, manifest.root, [], manifest.videos, many, False)
+    manifest = replace(manifest, rejected=many)
     assert "... and 10 more, all named in the report beside" in report(manifest)
     assert "59.avi" not in report(manifest)
     publish(manifest, tmp_path)

@@ -17,6 +17,7 @@ import torch
 from data_factories import STRONG, make_manifest
 
 from mvcgc.data.clips.dataset import DrawDataset, Source, WindowDataset
+from mvcgc.data.clips.modalities import built_in
 from mvcgc.data.clips.sampler import EpochSampler, WindowSampler
 from mvcgc.data.clips.sampling import ClipConfig, MotionConfig
 from mvcgc.data.index.manifest import Manifest, publish
@@ -37,7 +38,9 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 
 @pytest.fixture(scope="module")
 def source(manifest: Manifest) -> Source:
-    return Source(manifest, manifest.training(), ("rgb", "mv"), ClipConfig(8, 16), MotionConfig(8, 16))
+    return Source(
+        manifest, manifest.training(), built_in("rgb", "mv"), ClipConfig(8, 16), MotionConfig(8, 16)
+    )
 
 
 def training(source: Source, workers: int = 0, rank: int = 0, world: int = 1, clips: int = 2) -> Loader:
@@ -131,7 +134,7 @@ def test_random_clips_read_together_are_those_of_the_epochs(source: Source) -> N
 
 
 def test_a_test_counts_every_clip_once_on_any_number_of_ranks(manifest: Manifest) -> None:
-    source = Source(manifest, [0, 3, 4, 6], ("rgb",), ClipConfig(12, 16), MotionConfig(8, 16))
+    source = Source(manifest, [0, 3, 4, 6], built_in("rgb"), ClipConfig(12, 16), MotionConfig(8, 16))
 
     def clips(world: int) -> list[tuple[int, bytes]]:
         found = []
@@ -184,7 +187,7 @@ def test_unreadable_videos_fail_the_step_and_are_counted_and_named(tmp_path: Pat
     manifest = make_manifest(tmp_path, 4)
     (tmp_path / "a/00.avi").write_bytes(b"no longer a video")
     (tmp_path / "b/01.avi").unlink()
-    source = Source(manifest, [0, 1, 2, 3], ("rgb",), ClipConfig(8, 16), MotionConfig(8, 16))
+    source = Source(manifest, [0, 1, 2, 3], built_in("rgb"), ClipConfig(8, 16), MotionConfig(8, 16))
     loader = train_loader(source, STRONG, clips=2, batch_size=4, seed=0, workers=1, device=CPU)
     with pytest.raises(UnreadableVideos, match=r"^2 of 4 videos of the batch cannot be read: ") as caught:
         list(loader)
@@ -203,6 +206,7 @@ from pathlib import Path
 import torch
 from mvcgc.data.augment.photometric import Photometric
 from mvcgc.data.clips.dataset import Source
+from mvcgc.data.clips.modalities import built_in
 from mvcgc.data.clips.sampling import ClipConfig, MotionConfig
 from mvcgc.data.index.manifest import load
 from mvcgc.data.loading.loader import train_loader
@@ -210,7 +214,7 @@ from mvcgc.data.loading.loader import train_loader
 if __name__ == "__main__":
     signal.signal(signal.SIGUSR2, lambda *_: None)
     manifest = load(Path(sys.argv[1]))
-    source = Source(manifest, manifest.training(), ("rgb",), ClipConfig(8, 16), MotionConfig(8, 16))
+    source = Source(manifest, manifest.training(), built_in("rgb"), ClipConfig(8, 16), MotionConfig(8, 16))
     loader = train_loader(
         source,
         Photometric(Photometric.Config()),
@@ -462,8 +466,3 @@ def test_batches_for_a_gpu_are_pinned_where_that_gpu_is_current(
     if workers:
         assert calls[0] == ("batches_0", "set_device", device)
         assert {thread for thread, _, _ in calls} == {"batches_0"}
-
-
-def test_a_source_of_no_known_view_is_refused(source: Source) -> None:
-    with pytest.raises(UserError, match="no view 'sound'"):
-        replace(source, views=("sound",))

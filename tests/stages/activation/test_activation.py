@@ -11,6 +11,7 @@ import torch
 from evaluate_factories import LINEAR
 
 from mvcgc.data.clips.dataset import Source, WindowDataset
+from mvcgc.data.clips.modalities import built_in, settings
 from mvcgc.data.clips.sampling import MotionConfig
 from mvcgc.data.index.manifest import Manifest
 from mvcgc.data.loading.loader import read
@@ -26,6 +27,7 @@ from mvcgc.video import Matrix, to_rgb
 
 SPEC = ActivationSpec(
     views=["rgb", "mv"],
+    modalities=settings(),
     dataset=LINEAR.dataset,
     clip=LINEAR.clip,
     motion=LINEAR.motion,
@@ -95,7 +97,7 @@ def test_what_a_stage_leaves(tmp_path: Path, lab: Path, manifest: Manifest) -> N
             np.testing.assert_allclose(arrays[f"score_{view}"], expected, rtol=1e-3)
     ids = {video.path: number for number, video in enumerate(manifest.videos)}
     for row, name in enumerate(arrays["names"]):
-        source = Source(manifest, [ids[name]], ("rgb",), SPEC.clip, MotionConfig())
+        source = Source(manifest, [ids[name]], built_in("rgb"), SPEC.clip, MotionConfig())
         dataset = WindowDataset(source, 1, 1)
         planes = read([dataset.item(dataset.plan(0)[0])]).views["rgb"][0, 0].numpy()
         np.testing.assert_array_equal(arrays["frame"][row], to_rgb(planes[:, 4], Matrix.BT601))

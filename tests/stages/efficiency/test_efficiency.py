@@ -11,11 +11,10 @@ import pytest
 import torch
 from evaluate_factories import SPEC
 
-from mvcgc.data.augment.colour import REFERENCE_SIZE
 from mvcgc.data.clips.dataset import Source, WindowDataset
+from mvcgc.data.clips.modalities import built_in, settings
 from mvcgc.data.clips.sampling import MotionConfig
 from mvcgc.data.index.manifest import Manifest
-from mvcgc.data.inputs import MOTION_UNIT
 from mvcgc.errors import UserError
 from mvcgc.runs.fingerprint import plain
 from mvcgc.runs.journal import JournalWriter, Tail
@@ -29,6 +28,7 @@ from mvcgc.video import encode, probe
 
 OURS = EfficiencySpec(
     views=["rgb", "mv"],
+    modalities=settings(),
     dataset=SPEC.dataset,
     clip=SPEC.clip,
     motion=MotionConfig(cell=8, size=32),
@@ -98,7 +98,7 @@ def test_a_stage_leaves_figures_and_nothing_else(
 
 def test_ours_reads_what_the_evaluation_reads(tmp_path: Path, manifest: Manifest) -> None:
     found = joined(way_of(OURS, manifest, tmp_path, 2))
-    source = Source(manifest, [2], ("rgb", "mv"), SPEC.clip, MotionConfig(8, 32))
+    source = Source(manifest, [2], built_in("rgb", "mv"), SPEC.clip, MotionConfig(8, 32))
     dataset = WindowDataset(source, SPEC.test.crops, SPEC.test.windows, 40)
     assert len(found["rgb"]) == len(found["mv"]) == sum(map(dataset.rows, dataset.plan(0))) == 20
 

@@ -12,7 +12,7 @@ from evaluate_factories import FINETUNE, LINEAR, SPEC, evaluated
 from real_processes import on_two_ranks
 from torch import Tensor
 
-from mvcgc.data.clips.modalities import crop_motion, motion_field
+from mvcgc.data.clips.motion import crop_motion, motion_field
 from mvcgc.data.clips.sampling import ClipConfig, windows
 from mvcgc.data.index.manifest import Manifest, Rejected
 from mvcgc.errors import UserError

@@ -54,11 +54,13 @@ class Layout(Part, ABC):
     """A dataset on disk.
 
     Attributes:
+        public: whether it is a dataset that others know. Tables of others carry the dataset's name.
         published_videos: videos to train on, by the dataset's authors; costs are estimated from them before
             a scan. 0 if unknown.
     """
 
     Config: ClassVar[type[DatasetConfig]] = DatasetConfig
+    public: ClassVar[bool] = False
     published_videos: ClassVar[int] = 0
 
     def __init__(self, config: DatasetConfig) -> None:
@@ -90,6 +92,10 @@ class Layout(Part, ABC):
         """
 
 
-def safe_name(text: str, fallback: str) -> str:
-    """Return ``text`` with what a dataset's name cannot hold replaced by ``_``."""
-    return re.sub(r"[^A-Za-z0-9_.-]+", "_", text).strip("_.") or fallback
+def named_after(path: str) -> str:
+    """Return a dataset's name after a folder, or a file without its suffix; '' if nothing is left."""
+    if not path:
+        return ""
+    whole = Path(path).expanduser().resolve()
+    name = whole.stem if whole.suffix.lower() in (".csv", ".tsv", ".txt") else whole.name
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", name).strip("_.")

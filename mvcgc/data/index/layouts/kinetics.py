@@ -4,18 +4,26 @@ import csv
 from pathlib import Path
 
 from mvcgc.data.index.layouts.base import Layout
-from mvcgc.data.index.layouts.listing import UNLABELLED, Entry, Listing, finish, read_lines, videos_below
+from mvcgc.data.index.layouts.listing import (
+    SPLIT_NAMES,
+    UNLABELLED,
+    Entry,
+    Listing,
+    find_videos,
+    finish,
+    read_lines,
+)
 from mvcgc.errors import UserError
 
 COLUMNS = ("youtube_id", "time_start", "time_end", "split")
 HEADER = ",".join(("label", *COLUMNS))
-_PARTS = {"train": "train", "val": "val", "validate": "val", "validation": "val", "test": "test"}
 
 
 class K400(Layout):
     """Kinetics-400: the CSV files of its authors and the videos beside them."""
 
     version = 1
+    public = True
     published_videos = 240_000
 
     def listing(self) -> Listing:
@@ -39,7 +47,8 @@ def k400(root: Path) -> Listing:
     rows = [(table, row) for table in tables for row in _rows(table)]
     classes = sorted({row["label"] for _, row in rows if row.get("label")})
     labels = {name: label for label, name in enumerate(classes)}
-    by_stem = {path.stem: path.relative_to(root).as_posix() for path in videos_below(root)}
+    found = find_videos(root)
+    by_stem = {path.stem: path.relative_to(root).as_posix() for path in found.videos}
     entries, absent = [], []
     for table, row in rows:
         stem = _stem(table, row)
@@ -56,7 +65,7 @@ def k400(root: Path) -> Listing:
             f"dataset.root={root}: none of the {len(rows)} videos in {tables[0].name} is there, the first is "
             f"{absent[0]}; put the files below dataset.root as <youtube_id>_<start>_<end>.mp4"
         )
-    return finish(classes, entries, sorted(absent), carved=False)
+    return finish(classes, entries, sorted(absent), carved=False, skipped=found.skipped)
 
 
 def _rows(table: Path) -> list[dict[str, str]]:
@@ -83,7 +92,7 @@ def _stem(table: Path, row: dict[str, str]) -> str:
 
 
 def _part(table: Path, row: dict[str, str]) -> str:
-    part = _PARTS.get(row["split"].strip().lower())
+    part = SPLIT_NAMES.get(row["split"].strip().lower())
     if part is None:
         raise UserError(f"{table}: split={row['split']!r} of {row['youtube_id']}; write train, val or test")
     return part

@@ -2,13 +2,21 @@
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from mvcgc.errors import UserError
 
 PARTS = ("train", "val", "test")
+SPLIT_NAMES = {
+    **{"train": "train", "training": "train"},
+    **{"val": "val", "valid": "val", "validate": "val", "validation": "val"},
+    **{"test": "test", "testing": "test"},
+}
+"""By the names that people give to splits, in lower case."""
 UNLABELLED = -1
 VIDEO_SUFFIXES = frozenset(
     {".avi", ".mp4", ".mkv", ".webm", ".mov", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ts", ".ogv"}
@@ -41,12 +49,24 @@ class Listing:
         entries: sorted by path, each path once.
         absent: files that the dataset's lists name and that are not there, where that is usual.
         carved: whether val was taken out of the official training split by us (see `carve`).
+        skipped: number of files that were left out, by suffix.
+        notes: further things that the user should know, each one line.
     """
 
     classes: list[str]
     entries: list[Entry]
     absent: list[str]
     carved: bool
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Found:
+    """Files below a folder: the videos, sorted, and the number of others by suffix in lower case."""
+
+    videos: list[Path]
+    skipped: dict[str, int]
 
 
 def share(text: str) -> float:
@@ -66,7 +86,13 @@ def carve(entries: Iterable[Entry], fraction: float) -> list[Entry]:
 
 def videos_below(folder: Path) -> list[Path]:
     """Every video file below ``folder`` by its suffix, sorted; links are followed, hidden names left out."""
-    found = []
+    return find_videos(folder).videos
+
+
+def find_videos(folder: Path) -> Found:
+    """Find the video files below ``folder`` by their suffix, and count the others; see `videos_below`."""
+    videos = []
+    skipped: Counter[str] = Counter()
     visited = set()
     for parent, folders, files in os.walk(folder, followlinks=True):
         identity = os.path.realpath(parent)
@@ -75,12 +101,15 @@ def videos_below(folder: Path) -> list[Path]:
             continue
         visited.add(identity)
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [
-            Path(parent, name)
-            for name in files
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in VIDEO_SUFFIXES
-        ]
-    return sorted(found)
+        for name in files:
+            suffix = os.path.splitext(name)[1].lower()
+            if name.startswith("."):
+                continue
+            if suffix in VIDEO_SUFFIXES:
+                videos.append(Path(parent, name))
+            else:
+                skipped[suffix] += 1
+    return Found(sorted(videos), dict(sorted(skipped.items())))
 
 
 def read_lines(path: Path, remedy: str) -> list[str]:
@@ -115,7 +144,15 @@ def absentees(wanted: Mapping[str, str], present: Iterable[str]) -> list[str]:
     return sorted(name for name, path in wanted.items() if path not in there)
 
 
-def finish(classes: Sequence[str], entries: Iterable[Entry], absent: Sequence[str], carved: bool) -> Listing:
+def finish(
+    classes: Sequence[str],
+    entries: Iterable[Entry],
+    absent: Sequence[str],
+    *,
+    carved: bool,
+    skipped: Mapping[str, int] = MappingProxyType({}),
+    notes: Sequence[str] = (),
+) -> Listing:
     """A listing with its entries in order. Raises UserError if a file is listed twice differently."""
     by_path: dict[str, Entry] = {}
     for entry in entries:
@@ -125,4 +162,5 @@ def finish(classes: Sequence[str], entries: Iterable[Entry], absent: Sequence[st
                 f"{entry.path} is listed as {known.part}/{known.label} and as {entry.part}/{entry.label}; "
                 "leave it in one split file"
             )
-    return Listing(list(classes), [by_path[path] for path in sorted(by_path)], list(absent), carved)
+    ordered = [by_path[path] for path in sorted(by_path)]
+    return Listing(list(classes), ordered, list(absent), carved, dict(skipped), list(notes))

@@ -14,9 +14,9 @@ from mvcgc.data.index.layouts.listing import (
     Listing,
     carve,
     check_present,
+    find_videos,
     finish,
     read_lines,
-    videos_below,
 )
 from mvcgc.errors import UserError
 
@@ -27,6 +27,8 @@ _HMDB_PARTS = {"1": "train", "2": "test"}
 
 class Official(Layout):
     """A dataset with three official splits."""
+
+    public = True
 
     @dataclass
     class Config(DatasetConfig):
@@ -89,9 +91,10 @@ def ucf101(root: Path, split: int) -> Listing:
                 raise UserError(f"{source}: {line!r} is of no class in classInd.txt; {remedy}")
             wanted[name] = prefix + name
             entries.append(Entry(prefix + name, classes.index(label), ucf_group(Path(name).stem), part))
-    present = (path.relative_to(root).as_posix() for path in videos_below(videos))
+    found = find_videos(videos)
+    present = (path.relative_to(root).as_posix() for path in found.videos)
     check_present(f"split {split} in {lists}", root, wanted, present)
-    return finish(classes, carve(entries, VAL_FRACTION), [], carved=True)
+    return finish(classes, carve(entries, VAL_FRACTION), [], carved=True, skipped=found.skipped)
 
 
 def ucf_group(stem: str) -> str:
@@ -136,9 +139,10 @@ def hmdb51(root: Path, split: int) -> Listing:
             path = f"{name}/{file.strip()}"
             wanted[path] = path
             entries.append(Entry(path, label, hmdb_group(Path(path).stem, name), _HMDB_PARTS[flag]))
-    present = (path.relative_to(root).as_posix() for path in videos_below(root))
+    found = find_videos(root)
+    present = (path.relative_to(root).as_posix() for path in found.videos)
     check_present(f"split {split} in {lists[0].parent}", root, wanted, present)
-    return finish(classes, carve(entries, VAL_FRACTION), [], carved=True)
+    return finish(classes, carve(entries, VAL_FRACTION), [], carved=True, skipped=found.skipped)
 
 
 def hmdb_group(stem: str, label: str) -> str:
