@@ -1,6 +1,7 @@
-"""Exit codes of all commands, and the one line for a user's mistake."""
+"""How every command ends: its exit code, and one line for a user's mistake."""
 
 import os
+import select
 import sys
 from collections.abc import Callable
 
@@ -13,33 +14,35 @@ CUT_OFF = 141
 
 
 def exit_code_of(command: Callable[[], int | None]) -> int:
-    """Run ``command``; its exit code, or 1 if MLflow fails it, 2 if it cannot do what the user asks.
+    """Run ``command``; return its exit code: 1 where MLflow fails it, 2 for a mistake of the user.
 
-    Both print ``error: ...``, one line on stderr. Real bugs keep their traceback.
+    Both print ``error: ...``, one line on stderr. Real bugs keep their traceback. Where nobody reads stdout
+    to its end, as with ``| head``, the command ends without a message.
     """
     try:
-        return command() or 0
-    except UserError as error:
-        return _say(error, MISTAKE)
+        code = command() or 0
+        sys.stdout.flush()
     except SystemExit as leaving:  # Hydra, after its help
         return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:  # as with `| head`: nobody reads on, not even what Python flushes at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return CUT_OFF
     except Exception as error:
-        code = _code_of(error)
-        if code is None:
+        known = _code_of(error)
+        if known is None:
             raise
-        return code
+        return known
+    return code
 
 
 def _code_of(error: Exception) -> int | None:
-    """Return the exit code of a known failure, None for a bug.
+    """Report a known failure and return its exit code; None for a bug.
 
     The imports take seconds, and most commands end without an error.
     """
+    if isinstance(error, UserError):
+        return _say(error, MISTAKE)
+    if isinstance(error, BrokenPipeError):
+        return None if _stdout_is_read() else _cut_off()
     from mvcgc.collect import CollectError
     from mvcgc.config import user_errors
     from mvcgc.sweep import StagesFailed
@@ -62,3 +65,16 @@ def _code_of(error: Exception) -> int | None:
 def _say(error: Exception, code: int) -> int:
     print(f"error: {error}", file=sys.stderr)
     return code
+
+
+def _cut_off() -> int:
+    """Have Python's last flush go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return CUT_OFF
+
+
+def _stdout_is_read() -> bool:
+    """Return whether the other end of stdout is open, so that another pipe is the broken one."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    return not poll.poll(0)

@@ -21,6 +21,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -248,10 +249,16 @@ def used_in(value: Any) -> Iterator[type[Part]]:
             yield from used_in(inner)
 
 
+@cache
 def _installed(file: Path) -> bool:
     """Whether a file belongs to Python itself or to an installed package: versions stand for those."""
+    return any(file.resolve().is_relative_to(root) for root in _installation())
+
+
+@cache
+def _installation() -> tuple[Path, ...]:
     roots = {*site.getsitepackages(), site.getusersitepackages(), *sysconfig.get_paths().values()}
-    return any(file.resolve().is_relative_to(Path(root).resolve()) for root in roots if root)
+    return tuple(Path(root).resolve() for root in roots if root)
 
 
 def _digest(files: tuple[Path, ...]) -> str:

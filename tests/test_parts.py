@@ -362,7 +362,8 @@ class TestSlots:
         assert "\n" not in str(caught.value)
 
     def test_a_file_that_names_no_class(self, compose: Compose) -> None:
-        with pytest.raises(UserError, match=r"^method={.*'tau': .*}: names no class; write _target_: mylab"):
+        line = r"^method=\{.*\}: names no class; write _target_: mylab\.parts\.Method into its file$"
+        with pytest.raises(UserError, match=line):
             compose("tau: 0.1\n")
         with pytest.raises(UserError, match=r"^method._target_=nowhere.Hard: there is no module nowhere"):
             compose("_target_: nowhere.Hard\n")

@@ -22,13 +22,20 @@ def _evaluated(experiment: Experiment) -> Iterator[Column]:
         where = f" {dataset}" if len(datasets) > 1 else ""
         for task in experiment.downstream.tasks:
             kind, stage = experiment.downstream.kinds[task].part, f"{task}/{dataset}"
-            yield from _columns(kind, stage, views, where)
+            among = f" ({task})" if _several(experiment, kind) else ""
+            yield from _columns(kind, stage, views, f"{among}{where}")
             if issubclass(kind, Evaluation) and kind.classifies:
                 for name, metric in experiment.downstream.metrics.items():
                     for view in views:
                         yield Column(
                             stage, f"{name}_{view}", f"{task} {name}{where} {view}", better=metric.part.better
                         )
+
+
+def _several(experiment: Experiment, kind: type[StageKind]) -> bool:
+    """Whether several tasks are of one class, so that its headlines do not tell them apart."""
+    kinds = [experiment.downstream.kinds[task].part for task in experiment.downstream.tasks]
+    return kinds.count(kind) > 1
 
 
 def _pretrained(experiment: Experiment) -> Iterator[Column]:

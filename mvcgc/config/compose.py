@@ -134,15 +134,18 @@ class Composer:
         return Setting(key, key.partition(".")[0], value, text, is_group)
 
     def _refuse_two(self, group: str, option: str) -> None:
-        """Raise UserError if a folder of the user's has an option of the same name as one of ours."""
-        places = [
-            source.path for source in self._loader.get_sources() if source.is_config(f"{group}/{option}")
-        ]
+        """Raise UserError if another folder has an option of the same name: Hydra would take the first."""
+        name = f"{group}/{option}"
+        # A folder may be given twice, as conf/ of the working directory and by --config-dir.
+        places = {
+            str(Path(source.path).resolve()) if source.scheme() == "file" else source.full_path()
+            for source in self._loader.get_sources()
+            if source.available() and source.is_config(name)
+        }
         if len(places) > 1:
-            raise UserError(
-                f"{group}={option}: {places[1]}/{group}/{option}.yaml has the name of a built-in option, "
-                "rename it"
-            )
+            first, second = sorted(places, key=lambda place: (place.startswith("/"), place))[:2]
+            there = "is a built-in option, too" if not first.startswith("/") else f"lies in {first}, too"
+            raise UserError(f"{group}={option}: {second}/{name}.yaml {there}: rename it")
 
     def text(self, overrides: Sequence[str]) -> str:
         """Return the configuration with ``overrides`` as YAML, every key with the value that holds.

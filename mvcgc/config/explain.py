@@ -31,8 +31,8 @@ GROUPS = ("scale", "sweeps", "hydra/launcher")
 FOREIGN_LAUNCHERS = ("basic", "submitit_local", "submitit_slurm")
 """Hydra's own: they know nothing of stages."""
 
-Slots = Mapping[str, type[PartConfig]]
-"""By slot: the class of its settings (`mvcgc.config.slots`)."""
+Slots = Mapping[str, type]
+"""By dotted key: the class of the settings below it (`mvcgc.config.slots`)."""
 
 NO_SLOTS: Slots = {}
 
@@ -90,21 +90,21 @@ def _of_node(error: OmegaConfBaseException, key: str) -> str:
 
 def unknown_key(key: str, slots: Slots = NO_SLOTS) -> str:
     """For a key that the configuration does not have."""
-    slot, _, name = key.partition(".")
-    if slot in slots and name:
-        return _unknown_setting(slot, name, slots[slot])
+    if slot := next((slot for slot in slots if key.startswith(f"{slot}.")), None):
+        return _unknown_setting(slot, key.removeprefix(f"{slot}."), slots[slot])
     nearest = nearest_key(key, slots)
     remedy = f"did you mean {nearest}?" if nearest else "see python -m mvcgc.run --cfg job for all keys"
     return f"there is no key {key}: {remedy}"
 
 
-def _unknown_setting(slot: str, name: str, kind: type[PartConfig]) -> str:
+def _unknown_setting(slot: str, name: str, kind: type) -> str:
     """For a key that the class in ``slot`` does not have, though another one may."""
     own = list(keys_of(kind))
     if close := difflib.get_close_matches(name, own, n=1, cutoff=0.65):
         remedy = f"did you mean {slot}.{close[0]}?"
     else:
-        remedy = f"{slot}={kind.part.label} has {', '.join(f'{slot}.{key}' for key in own)}"
+        chosen = f"{slot}={kind.part.label}" if issubclass(kind, PartConfig) and "." not in slot else slot
+        remedy = f"{chosen} has {', '.join(f'{slot}.{key}' for key in own)}"
     return f"there is no key {slot}.{name}: {remedy}"
 
 
@@ -155,7 +155,7 @@ def whole_slot(override: str, key: str, slots: Slots) -> str:
 def nearest_key(key: str, slots: Slots = NO_SLOTS) -> str | None:
     """The valid key that a mistyped one most likely stands for."""
     own = [f"{slot}.{name}" for slot, kind in slots.items() for name in keys_of(kind)]
-    valid = [*own, *keys_of(Config), *_keys_of_dicts(key), *GROUPS]
+    valid: list[str] = [*own, *keys_of(Config), *(() if slots else _keys_of_dicts(key)), *GROUPS]
     if close := difflib.get_close_matches(key, valid, n=1, cutoff=0.7):
         return close[0]
     # The right name in the wrong place: lr for cross.lr, or a name mistyped below the right component.

@@ -4,7 +4,7 @@ Hydra composes such a key without knowing the class. Here it becomes a structure
 settings, so that values are checked and misspelt keys suggested as those of fixed keys are.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -20,9 +20,11 @@ from mvcgc.errors import UserError
 from mvcgc.method.base import Method
 from mvcgc.models.backbone import Backbone
 from mvcgc.parts import TARGET, Part, PartConfig, load, one_line
+from mvcgc.plan import DEFAULT
 from mvcgc.stages.evaluate.metric import Metric
 from mvcgc.stages.experiment import DownstreamConfig, DownstreamKeys
 from mvcgc.stages.kind import StageKind
+from mvcgc.stages.pretrain.kind import Cross, Init
 from mvcgc.stages.spec import Runtime
 
 SLOTS: dict[str, type[Part]] = {
@@ -79,7 +81,8 @@ def settle(config: DictConfig) -> dict[str, type]:
     for place, base in DICT_SLOTS.items():
         slots |= {f"{place}.{name}": base for name in OmegaConf.select(config, place)}
     known = {field.name for field in fields(DownstreamKeys)}
-    slots |= {f"{TASKS}.{key}": StageKind for key in config[TASKS] if key not in known}
+    tasks = [str(key) for key in config[TASKS] if key not in known]
+    slots |= {f"{TASKS}.{task}": StageKind for task in tasks}
     if TARGET in config[VIEWS]:
         raise UserError(
             f"views.{TARGET}={config[VIEWS][TARGET]}: begin the file with `# @package views.NAME`, by which "
@@ -87,9 +90,19 @@ def settle(config: DictConfig) -> dict[str, type]:
         )
     slots |= {f"{VIEWS}.{key}": Modality for key in config[VIEWS]}
     classes: dict[str, type] = {slot: _settle(config, slot, base) for slot, base in slots.items()}
+    _give_resources(config, [Init.label, Cross.label, *tasks])
     for key in OPEN:
         OmegaConf.set_struct(OmegaConf.select(config, key), True)
     return {**classes, **{f"resources.{kind}": Runtime for kind in config.resources}}
+
+
+def _give_resources(config: DictConfig, kinds: Sequence[str]) -> None:
+    """Give kinds that ``resources`` does not name those of ``default``, each key to be set alone."""
+    if DEFAULT in config.resources:
+        for kind in kinds:
+            if kind not in config.resources:
+                names = [field.name for field in fields(Runtime)]
+                config.resources[kind] = {name: f"${{resources.{DEFAULT}.{name}}}" for name in names}
 
 
 def downstream(values: dict[str, Any]) -> DownstreamConfig:

@@ -9,7 +9,7 @@ from mvcgc.plan.dataset import Dataset, Need, dataset_needs, manifests_folder
 from mvcgc.plan.graph import Graph, PlannedRow, Stage, build
 from mvcgc.plan.recording import record_of
 from mvcgc.plan.render import Totals, clip_epochs, pretraining_network_epochs, renderable, text, totals
-from mvcgc.plan.row import Resources, Row, runtime_of
+from mvcgc.plan.row import DEFAULT, Resources, Row, runtime_of
 from mvcgc.plan.speed import Speeds
 from mvcgc.plan.verdict import Action, Verdict, headline, judge
 from mvcgc.plan.why import Difference, Explanation, why
@@ -32,6 +32,7 @@ from mvcgc.stages.experiment import DownstreamConfig, Experiment
 from mvcgc.stages.kind import Cost
 
 __all__ = [
+    "DEFAULT",
     "Action",
     "Column",
     "Cost",

@@ -26,12 +26,12 @@ from mvcgc.stages.given import given_weights
 from mvcgc.stages.kind import Cost, StageKind
 from mvcgc.stages.pretrain.kind import Cross
 from mvcgc.stages.spec import Runtime, StageConfig
-from mvcgc.train.optim import ScheduleKind
+from mvcgc.train.optim import OptimConfig, ScheduleKind
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Stage:
-    """One unit of work. ``parents`` by view; ``runtime`` is that of the first row that needs it."""
+    """One unit of work. ``parents`` by role; ``runtime`` is that of the first row that needs it."""
 
     name: str
     fingerprint: str
@@ -63,9 +63,14 @@ class Stage:
         return self.program.version
 
     @property
+    def parts(self) -> dict[str, Any]:
+        """What the stage is told, by the fields of its specification."""
+        return self.recipe.parts(self.experiment, self.recipe.kind_of(self.experiment))
+
+    @property
     def spec(self) -> Any:
         """What the stage is told: the specification of its kind."""
-        return self.program.Spec(**self.recipe.parts(self.experiment))
+        return self.program.Spec(**self.parts)
 
     @property
     def cores(self) -> int:
@@ -157,9 +162,9 @@ class _Builder:
         self._datasets: dict[Need, Dataset] = {}
         # By the type of a specification: its fields, with what turns their values to canonical text.
         self._parts: dict[type, list[tuple[str, ByContent[str]]]] = {}
-        # The canonical text of a specification, by the identities of the recipe and of its parts. Rows and
-        # the recipes' cache keep all of these alive, so that an identity stays one object's.
-        self._texts: dict[tuple[int, ...], str] = {}
+        # The canonical text of a specification, by the identities of the recipe and of its parts; the parts
+        # themselves stand beside it, so that an identity stays one object's.
+        self._texts: dict[tuple[int, ...], tuple[str, list[Any]]] = {}
         # The same for stages, by recipe, text, dataset and parents: ten rows have one initialisation.
         self._known: dict[tuple[int, ...], Stage] = {}
         self.stages: dict[str, Stage] = {}
@@ -175,9 +180,10 @@ class _Builder:
                 self.notes[f"{dataset.name} has no classes: nothing is evaluated on it"] = None
         stages: dict[str, Stage] = {}
         for recipe in recipes(experiment, tuple(dataset.labelled for dataset in evaluated_on)):
-            parents = {view: stages[name] for view, name in recipe.parents(experiment)}
+            kind = recipe.kind_of(experiment)
+            parents = {role: stages[name] for role, name in recipe.parents(experiment, kind)}
             dataset = pretrained_on if recipe.dataset < 0 else evaluated_on[recipe.dataset]
-            stages[recipe.name] = self._stage(row, recipe, dataset, parents)
+            stages[recipe.name] = self._stage(row, recipe, kind, dataset, parents)
         if not stages:
             method = experiment.method.part.label
             raise UserError(
@@ -186,34 +192,36 @@ class _Builder:
             )
         return PlannedRow(row, stages)
 
-    def _stage(self, row: Row, recipe: Recipe, dataset: Dataset, parents: dict[str, Stage]) -> Stage:
-        experiment, program = row.experiment, type(recipe.kind_of(row.experiment))
-        text = self._text(recipe, experiment)
+    def _stage(
+        self, row: Row, recipe: Recipe, kind: StageKind, dataset: Dataset, parents: dict[str, Stage]
+    ) -> Stage:
+        experiment = row.experiment
+        text = self._text(recipe, kind, experiment)
         known = (id(recipe), id(text), id(dataset), *map(id, parents.values()))
         if known in self._known:
             return self._known[known]
         print_ = fingerprint_of_text(
             recipe.name,
-            program.version,
+            kind.version,
             text,
             dataset.digest,
             [parents[view].fingerprint for view in sorted(parents)],
         )
         key = f"{recipe.name}-{print_}"
         if key not in self.stages:
-            clips = dataset.pretrain_videos if program.pretrains else dataset.fit_videos
+            clips = dataset.pretrain_videos if kind.pretrains else dataset.fit_videos
             stage = Stage(
                 name=recipe.name,
                 fingerprint=print_,
                 dataset=dataset,
                 parents=parents,
                 runtime=runtime_of(row.resources, recipe.kind),
-                cost=recipe.cost(experiment, clips),
+                cost=recipe.cost(experiment, kind, clips),
                 recipe=recipe,
                 experiment=experiment,
             )
             with _named(recipe.key):
-                _check(stage)
+                _check(stage, kind.optim_of(experiment))
             self.stages[key] = stage
         self._known[known] = self.stages[key]
         return self.stages[key]
@@ -226,13 +234,13 @@ class _Builder:
                 self.notes[f"{config.name} is not scanned: its costs are estimates, nothing is cached"] = None
         return self._datasets[need]
 
-    def _text(self, recipe: Recipe, experiment: Experiment) -> str:
-        parts = recipe.parts(experiment)
+    def _text(self, recipe: Recipe, kind: StageKind, experiment: Experiment) -> str:
+        parts = recipe.parts(experiment, kind)
         key = (id(recipe), *map(id, parts.values()))
         if key not in self._texts:
             with _named(recipe.key):
-                self._texts[key] = self._spec_json(type(recipe.kind_of(experiment)).Spec(**parts))
-        return self._texts[key]
+                self._texts[key] = self._spec_json(kind.Spec(**parts)), list(parts.values())
+        return self._texts[key][0]
 
     def _spec_json(self, spec: Any) -> str:
         """``canonical_json(semantic(plain(spec)))``, put together from its parts: rows share most of them."""
@@ -258,9 +266,8 @@ def _named(key: str) -> Iterator[None]:
         raise UserError(str(error).replace("optim.", f"{key}.")) from error
 
 
-def _check(stage: Stage) -> None:
-    """Raises UserError for what would fail only once the stage runs."""
-    optim = stage.recipe.kind_of(stage.experiment).optim_of(stage.experiment)
+def _check(stage: Stage, optim: OptimConfig | None) -> None:
+    """Raise UserError for what would fail only once the stage runs."""
     method = stage.experiment.method.part
     if stage.kind == Cross.label and method.supervised and not stage.dataset.labelled:
         raise UserError(f"method={method.label}: it learns from labels and {stage.dataset.name} has none")

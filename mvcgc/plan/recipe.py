@@ -17,7 +17,7 @@ from mvcgc.stages.pretrain.kind import Cross, Init
 
 @dataclass(frozen=True)
 class Recipe:
-    """One stage of an experiment.
+    """One stage of an experiment; its kind, `kind_of`, is given to what needs it, once for all of that.
 
     Attributes:
         name: unique within the experiment.
@@ -39,19 +39,16 @@ class Recipe:
         """Return the dataset that the stage reads."""
         return experiment.dataset if self.dataset < 0 else experiment.evaluated_datasets[self.dataset]
 
-    def parts(self, experiment: Experiment) -> dict[str, Any]:
+    def parts(self, experiment: Experiment, kind: StageKind) -> dict[str, Any]:
         """Return what the stage is told, by the fields of its specification."""
-        kind = self.kind_of(experiment)
         return kind.parts(experiment, self.views, self.dataset_of(experiment))
 
-    def parents(self, experiment: Experiment) -> list[tuple[str, str]]:
+    def parents(self, experiment: Experiment, kind: StageKind) -> list[tuple[str, str]]:
         """Return (role, stage name) of all that the stage reads; an encoder's role is its view."""
-        kind = self.kind_of(experiment)
         return kind.parents(experiment, self.views, self.dataset_of(experiment).name)
 
-    def cost(self, experiment: Experiment, clips: int) -> Cost:
+    def cost(self, experiment: Experiment, kind: StageKind, clips: int) -> Cost:
         """Return what the stage trains, with ``clips`` videos in its training set."""
-        kind = self.kind_of(experiment)
         optim, networks = kind.optim_of(experiment), kind.networks(experiment, self.views)
         epochs = optim.epochs if optim is not None and networks else 0
         return Cost(epochs=epochs, clips=clips, networks=networks)

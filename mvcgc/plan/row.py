@@ -48,7 +48,3 @@ class Row:
     def seed(self) -> int:
         """The experiment's."""
         return self.experiment.seed
-
-
-def _listed(views: list[str]) -> str:
-    return f"[{','.join(views)}]"

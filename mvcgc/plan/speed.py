@@ -46,7 +46,7 @@ class Speeds:
             return cost.clip_epochs / (self._given * ranks)
         if not self._measured:
             return None
-        parts = stage.recipe.parts(stage.experiment)
+        parts = stage.parts
         exact = self._measured.get(self._exact(parts, stage.runtime))
         if exact and stage.program.pretrains:
             return cost.epochs * cost.clips / (exact * ranks)

@@ -1,8 +1,11 @@
 """What there is to compare: experiments, each everything that decides the metrics of a row for one seed."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from mvcgc.data.augment.base import AugmentationConfig
@@ -18,6 +21,10 @@ from mvcgc.stages.evaluate.spec import TestConfig
 from mvcgc.stages.kind import KindConfig, StageKind
 from mvcgc.stages.pretrain.kind import Cross, Init
 from mvcgc.train.optim import Amp, InitConfig, OptimConfig
+
+# Kinds of stages that pre-train, and the metrics that each task reports by itself, whatever the view.
+_NO_TASK = re.compile(f"{Init.label}|{Cross.label}")
+_NO_METRIC = re.compile(r"val_.*|loss|top\d+|r\d+")
 
 
 @dataclass
@@ -55,24 +62,30 @@ class DownstreamConfig(DownstreamKeys):
     kinds: dict[str, KindConfig] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name in self.kinds:
+            _check_name(f"downstream.{name}", name, _NO_TASK)
+        for name in self.metrics:
+            _check_name(f"downstream.metrics.{name}", name, _NO_METRIC)
+        given = f"downstream.tasks={listed(self.tasks)}"
         for task in self.tasks:
             kind = self.kinds.get(task)
             if kind is None:
-                near = ", ".join(get_close_matches(task, self.kinds, n=3, cutoff=0.0))
-                raise UserError(f"downstream.tasks={listed(self.tasks)}: no task {task}; choose from {near}")
+                near = get_close_matches(task, self.kinds, n=len(self.kinds), cutoff=0.0)
+                raise UserError(f"{given}: no task {task}; choose from {', '.join(near)}")
             for needed in kind.part.after:
                 if needed not in self.tasks:
-                    raise UserError(
-                        f"downstream.tasks={listed(self.tasks)}: {task} reads what {needed} has trained, "
-                        f"add {needed}"
-                    )
+                    raise UserError(f"{given}: {task} reads what {needed} has trained, add {needed}")
         if len(set(self.tasks)) != len(self.tasks):
-            raise UserError(f"downstream.tasks={listed(self.tasks)}: name each task once")
+            raise UserError(f"{given}: name each task once")
+        try:
+            _ = self.ordered
+        except CycleError as error:
+            raise UserError(f"{given}: {' after '.join(error.args[1][::-1])}: none can be first") from error
 
     @property
-    def ordered(self) -> list[str]:
-        """The tasks, those that read another one's stage last."""
-        return sorted(self.tasks, key=lambda task: bool(self.kinds[task].part.after))
+    def ordered(self) -> tuple[str, ...]:
+        """The tasks, each behind those whose stages it reads."""
+        return _ordered(tuple((task, self.kinds[task].part.after) for task in self.tasks))
 
 
 @dataclass
@@ -155,6 +168,19 @@ class Experiment:
         """The views that start from a file of weights; none where the method starts from random weights."""
         starts = not self.method.part.untrained and (self.method.init or not self.has_cross)
         return [view for view in self.views if view in self.init.weights] if starts else []
+
+
+@cache
+def _ordered(tasks: tuple[tuple[str, tuple[str, ...]], ...]) -> tuple[str, ...]:
+    return tuple(TopologicalSorter(dict(tasks)).static_order())
+
+
+def _check_name(key: str, name: str, taken: re.Pattern[str]) -> None:
+    """Check a name of the user's choice: it becomes a part of folders and of names of metrics."""
+    if not name.isidentifier():
+        raise UserError(f"{key}: use letters, digits and _ in its name, and no digit first")
+    if taken.fullmatch(name):
+        raise UserError(f"{key}: is the name of a built-in one, choose another")
 
 
 _PRETRAINING: dict[str, StageKind] = {kind.label: kind(kind.Config()) for kind in (Init, Cross)}

@@ -84,7 +84,7 @@ def test_round_trip_is_bit_exact(
     encoder = mvcgc.load_encoder(file)
     assert encoder.card == written
     assert not encoder.training
-    wanted = load_backbone(stage, encoder.card.backbone, view, encoder.card.in_channels, torch.device("cpu"))
+    wanted = load_backbone(stage, encoder.card.backbone, encoder.card.in_channels, view, torch.device("cpu"))
     given, seen = clips_of(view)
     with torch.no_grad():
         assert torch.equal(encoder.prepare(given), seen)

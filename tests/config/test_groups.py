@@ -91,9 +91,10 @@ def assert_paper(config: Config, *, queue: int, init: int, cross: int) -> None:
     )
     assert_optim(config.init, OptimKind.adam, 1e-4, 1e-5, init)
     assert_optim(config.cross, OptimKind.adam, 1e-4, 1e-5, cross)
-    assert_optim(config.downstream.linear, OptimKind.sgd, 1e-1, 1e-3, 100)
-    assert_optim(config.downstream.finetune, OptimKind.sgd, 1e-1, 1e-3, 500)
-    assert config.downstream.linear.momentum == 0.9
+    linear, finetune = (config.downstream.kinds[task] for task in ("linear", "finetune"))
+    assert_optim(linear, OptimKind.sgd, 1e-1, 1e-3, 100)
+    assert_optim(finetune, OptimKind.sgd, 1e-1, 1e-3, 500)
+    assert (linear.momentum, linear.draws, finetune.dropout) == (0.9, 100, 0.9)
     assert (config.downstream.test.crops, config.downstream.test.windows) == (10, 0)
     augment = config.augment
     assert isinstance(augment, CoCLRAugmentation.Config)
@@ -106,7 +107,8 @@ def assert_paper(config: Config, *, queue: int, init: int, cross: int) -> None:
     assert (probe.area, probe.flip) == ([0.2, 1.0], 0.5)
     assert (probe.jitter_p, probe.grey_p, probe.blur_p) == (0.3, 0, 0)
     resources = config.resources
-    assert (resources.init.ranks, resources.init.gpus, resources.cross.ranks) == (4, 1, 4)
+    assert (resources["init"].ranks, resources["init"].gpus, resources["cross"].ranks) == (4, 1, 4)
+    assert {*resources} == {"init", "cross", "default", *config.downstream.kinds}
 
 
 def test_scale_ucf101_is_the_paper(composed: Composer) -> None:

@@ -285,5 +285,5 @@ def test_shapes_that_do_not_belong_together_are_refused() -> None:
     batch = make_batch([[NEUTRAL]])
     with pytest.raises(AssertionError, match="draws are"):
         replace(batch, views={"rgb": batch.views["rgb"].repeat(2, 1, 1, 1, 1, 1)})
-    with pytest.raises(AssertionError, match="ids for 1 samples"):
+    with pytest.raises(AssertionError, match="names for 1 samples"):
         replace(batch, names=["a", "b"])

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from own_project import OwnProject, own_project
 from plan_factories import TASKS, make_experiment, make_graph, make_manifest, make_row
 
+from mvcgc.data.clips.sampling import ClipConfig
 from mvcgc.data.index.layouts.folder import Folder
 from mvcgc.data.index.layouts.official import UCF101
 from mvcgc.errors import UserError
@@ -21,7 +23,9 @@ from mvcgc.method.mvcgc import MVCGC, Mining
 from mvcgc.method.uber import UberNCE
 from mvcgc.plan import Experiment, Graph, Resources, Row, dataset_needs
 from mvcgc.runs.fingerprint import EXCLUDED, fingerprint
-from mvcgc.stages import CODE_VERSION
+from mvcgc.stages.evaluate.kinds import Retrieve
+from mvcgc.stages.kind import StageKind
+from mvcgc.stages.pretrain.kind import Cross
 from mvcgc.stages.spec import Runtime
 
 
@@ -139,9 +143,10 @@ class TestStagesOfARow:
         }
         assert (config.name, config.kind, config.fingerprint) == (
             "cross",
-            "pretrain",
+            "cross",
             stages["cross"].fingerprint,
         )
+        assert (config.program, config.code_version) == ("mvcgc.stages.pretrain.kind.Cross", Cross.version)
         assert (config.runtime.ranks, config.runtime.cpus, stages["cross"].cores) == (2, 3, 6)
         assert Path(config.runtime.manifest).parent == tmp_path / "manifests"
         assert config.spec["method"]["_target_"] == "mvcgc.method.mvcgc.MVCGC"
@@ -153,7 +158,12 @@ class TestStagesOfARow:
             "_version_": 1,
         }
         assert (told["motion"], told["views"], config.spec["motion"]["cell"]) == (None, ["rgb"], 8)
-        assert stages["retrieve/tiny"].config(tmp_path).spec["optim"] is None
+        assert stages["init/rgb"].config(tmp_path).program == "mvcgc.stages.pretrain.kind.Init"
+        retrieve = stages["retrieve/tiny"].config(tmp_path)
+        assert (retrieve.kind, retrieve.program) == ("retrieve", "mvcgc.stages.evaluate.kinds.Retrieve")
+        # Nothing but its identity: it has no settings.
+        assert retrieve.spec["task"] == {"_target_": retrieve.program, "_version_": Retrieve.version}
+        assert stages["linear/tiny"].config(tmp_path).spec["task"]["epochs"] == 10
 
 
 class TestSharing:
@@ -182,17 +192,22 @@ class TestSharing:
         if "downstream__test" in change:
             change = {"downstream__test": dataclasses.replace(downstream.test, crops=1)}
         if "downstream__linear" in change:
-            change = {"downstream__linear": dataclasses.replace(downstream.linear, lr=0.7)}
+            change = {"downstream__linear": dataclasses.replace(downstream.kinds["linear"], lr=0.7)}
         assert shared_names(make_row(), make_row("other", **change)) == shared
 
     def test_the_first_row_decides_what_a_shared_stage_runs_with(self) -> None:
         rows = [make_row(resources=Resources(init=Runtime(workers=n))) for n in (3, 4)]
         graph = make_graph(rows)
-        assert {stage.runtime.workers for stage in graph.stages.values() if stage.kind == "pretrain"} == {
-            0,
-            3,
-        }
+        workers = {(stage.kind, stage.runtime.workers) for stage in graph.stages.values()}
+        assert workers == {("init", 3), ("cross", 0), ("linear", 0), ("retrieve", 0)}
         assert len(graph.stages) == 5
+
+    def test_kinds_without_resources_of_their_own_run_with_those_of_default(self) -> None:
+        resources = Resources(default=Runtime(workers=7), init=Runtime(workers=3))
+        stages = make_graph([make_row(resources=resources)]).stages.values()
+        workers = {stage.kind: stage.runtime.workers for stage in stages}
+        assert workers == {"init": 3, "cross": 7, "linear": 7, "retrieve": 7}
+        assert all(stage.runtime == Runtime() for stage in make_graph([make_row()]).stages.values())
 
     def test_of_the_users_of_a_stage(self) -> None:
         graph = make_graph([make_row("a"), make_row("b", method__k=1)])
@@ -201,14 +216,20 @@ class TestSharing:
         assert [row.name for row in graph.users[stages["cross"].id]] == ["a"]
 
 
+def inner_of(value: Any) -> dict[str, Any]:
+    """What is within a dataclass or a dict, by name."""
+    if isinstance(value, dict):
+        return value
+    return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+
+
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted names and values of the scalars and lists within nested dataclasses."""
-    for field in dataclasses.fields(value):
-        inner, name = getattr(value, field.name), f"{path}{field.name}"
-        if dataclasses.is_dataclass(inner):
-            yield from leaves(inner, f"{name}.")
-        elif not isinstance(inner, dict):  # init.weights: tests/plan/test_given_weights.py
-            yield name, inner
+    """Dotted names and values of the scalars and lists within nested dataclasses and dicts of them."""
+    for key, inner in inner_of(value).items():
+        if dataclasses.is_dataclass(inner) or (isinstance(inner, dict) and inner):
+            yield from leaves(inner, f"{path}{key}.")
+        else:
+            yield f"{path}{key}", inner
 
 
 def changed(value: Any) -> list[Any]:
@@ -220,7 +241,7 @@ def changed(value: Any) -> list[Any]:
     if isinstance(value, int):
         return [value + 1, value * 2, value + 8, value - 1, 1]
     if isinstance(value, float):
-        return [value * 0.9 + 0.01]
+        return [value * 0.9 + 0.0123]
     if isinstance(value, str):
         return [value + "x"]
     assert isinstance(value, list)
@@ -229,26 +250,21 @@ def changed(value: Any) -> list[Any]:
 
 def with_leaf(value: Any, path: str, leaf: Any) -> Any:
     name, _, rest = path.partition(".")
-    return dataclasses.replace(value, **{name: with_leaf(getattr(value, name), rest, leaf) if rest else leaf})
+    inner = with_leaf(inner_of(value)[name], rest, leaf) if rest else leaf
+    return {**value, name: inner} if isinstance(value, dict) else dataclasses.replace(value, **{name: inner})
 
 
-COMPONENTS = ("dataset", "clip", "motion", "augment", "backbone", "method", "init", "cross", "seed")
+# Whoever names other tasks, datasets or views asks for other stages, not for the same with other settings.
+CHOICES = ("downstream.tasks", "downstream.datasets", "downstream.views", "downstream.metrics", "views")
 
 
 def changeable() -> Iterator[str]:
-    experiment = make_experiment()
-    for path, _ in leaves(experiment):
-        if path.split(".")[0] in COMPONENTS:
-            yield path
-    for name in ("linear", "finetune", "test", "efficiency", "activation"):
-        for path, _ in leaves(getattr(experiment.downstream, name)):
-            yield f"downstream.{name}.{path}"
-    yield from ("downstream.draws", "downstream.dropout")
+    return (path for path, _ in leaves(make_experiment()) if path not in CHOICES)
 
 
 def value_at(experiment: Any, path: str) -> Any:
     for name in path.split("."):
-        experiment = getattr(experiment, name)
+        experiment = inner_of(experiment)[name]
     return experiment
 
 
@@ -307,7 +323,7 @@ class TestFingerprints:
             config = stage.config(Path("/root"))
             parents = [stage.parents[view].fingerprint for view in sorted(stage.parents)]
             expected = fingerprint(
-                stage.name, CODE_VERSION[stage.kind], config.spec, config.dataset_digest, parents
+                stage.name, stage.program.version, config.spec, config.dataset_digest, parents
             )
             assert stage.fingerprint == expected
 
@@ -346,6 +362,11 @@ class TestRefusals:
         with pytest.raises(UserError, match=message):
             make_experiment(**change)
 
+    def test_of_resources_for_a_kind_that_there_is_not(self) -> None:
+        line = r"^resources\.liner: there is no such kind of stage, did you mean linear\?$"
+        with pytest.raises(UserError, match=line):
+            make_row(resources=Resources(liner=Runtime()))
+
     def test_sizes_count_only_where_they_are_used(self) -> None:
         assert make_graph([make_row(views=["rgb"], motion__size=24, method=InfoNCE.Config(queue=16))])
 
@@ -369,7 +390,7 @@ class TestRefusals:
             make_graph([make_row(**change)])
 
     def test_of_a_batch_larger_than_what_is_fitted(self) -> None:
-        linear = dataclasses.replace(make_experiment().downstream.linear, batch_size=19)
+        linear = dataclasses.replace(make_experiment().downstream.kinds["linear"], batch_size=19)
         with pytest.raises(UserError, match=r"downstream.linear.batch_size=19: larger than the 18 videos"):
             make_graph([make_row(downstream__linear=linear)])
 
@@ -381,7 +402,7 @@ class TestRefusals:
     def test_of_ranks_where_videos_go_one_by_one(self, task: str) -> None:
         resources = Resources(**{task: Runtime(ranks=2)})
         row = make_row(resources=resources, downstream__tasks=["linear", task])
-        with pytest.raises(UserError, match=rf"resources\.{task.value}\.ranks=2: .* use 1"):
+        with pytest.raises(UserError, match=rf"resources\.{task}\.ranks=2: .* use 1"):
             make_graph([row])
 
     @pytest.mark.parametrize(
@@ -453,6 +474,62 @@ turns += seconds(turn)
 used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
 print(len(graphs[0].stages), planning / turns, used / 1024)
 """
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OwnProject]:
+    with own_project(tmp_path, monkeypatch) as made:
+        yield made
+
+
+class TestOwnKinds:
+    """Tasks of the user's own."""
+
+    def row(self, kinds: dict[str, type[StageKind]], tasks: list[str], **changes: Any) -> Row:
+        configs = {name: kind.Config() for name, kind in kinds.items()}
+        return make_row(downstream__kinds=configs, downstream__tasks=tasks, **changes)
+
+    @pytest.mark.parametrize("order", [[0, 1, 2], [2, 1, 0], [1, 2, 0], [2, 0, 1]])
+    def test_stand_behind_those_that_they_read(self, project: OwnProject, order: list[int]) -> None:
+        kinds = {name.lower(): project.load(name) for name in ("Knn", "Look", "Last")}
+        graph = make_graph([self.row(kinds, [[*kinds][place] for place in order])])
+        encoders = ["rgb=cross", "mv=cross"]
+        found = names(graph)
+        assert found["knn/tiny"] == encoders
+        assert found["look/tiny"] == [*encoders, "knn=knn/tiny"]
+        assert found["last/tiny"] == [*encoders, "look=look/tiny", "knn=knn/tiny"]
+        assert [stage.name for stage in graph.stages.values()][-3:] == ["knn/tiny", "look/tiny", "last/tiny"]
+
+    def test_that_read_each_other_are_refused(self, project: OwnProject) -> None:
+        kinds = {"knn": project.load("Circle"), "look": project.load("Look")}
+        with pytest.raises(UserError, match=r"^downstream\.tasks=\[knn,look\]: .* none can be first$"):
+            self.row(kinds, ["knn", "look"])
+
+    def test_that_read_what_is_not_done_are_refused(self, project: OwnProject) -> None:
+        kinds = {"knn": project.load("Knn"), "look": project.load("Look")}
+        with pytest.raises(UserError, match=r"downstream\.tasks=\[look\]: look reads what knn .* add knn$"):
+            self.row(kinds, ["look"])
+
+    def test_may_make_what_they_tell_their_stages(self, project: OwnProject) -> None:
+        """Planning knows parts by their identity, which an object made on the spot may inherit."""
+        fresh = {"fresh": project.load("Fresh")}
+        sizes = range(32, 132)
+        clips = [ClipConfig(frames=8, size=size) for size in sizes]
+        graph = make_graph([self.row(fresh, ["fresh"], clip=clip) for clip in clips])
+        assert [planned.stages["fresh/tiny"].spec.clip.size for planned in graph.rows] == [*sizes]
+        alone = [make_graph([self.row(fresh, ["fresh"], clip=clip)]) for clip in clips[::33]]
+        together = [planned.stages["fresh/tiny"].fingerprint for planned in graph.rows[::33]]
+        assert together == [one.rows[0].stages["fresh/tiny"].fingerprint for one in alone]
+
+    def test_an_edit_gives_other_stages(self, project: OwnProject) -> None:
+        def stages() -> dict[str, str]:
+            row = self.row({"knn": project.load("Knn")}, ["knn"])
+            return {name: stage.id for name, stage in make_graph([row]).rows[0].stages.items()}
+
+        before = stages()
+        file = project.folder / f"{project.module}.py"
+        file.write_text(file.read_text() + "# an edit\n")
+        assert {name for name, id_ in stages().items() if before[name] != id_} == {"knn/tiny"}
 
 
 class TestScale:

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 from plan_factories import finish, make_graph, make_manifest, make_row
 
-from mvcgc import stages
 from mvcgc.plan import Difference, Graph, why
+from mvcgc.stages.pretrain.kind import Init
 
 
 def finished(root: Path, graph: Graph) -> None:
@@ -66,7 +66,7 @@ def test_the_datasets_content_and_the_version_of_the_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     finished(tmp_path, make_graph([make_row()]))
-    monkeypatch.setitem(stages.CODE_VERSION, "pretrain", 1000)
+    monkeypatch.setattr(Init, "version", 1000)
     graph = make_graph([make_row()], tiny=make_manifest(videos=44))
     found = why(graph.rows[0].stages["init/rgb"], tmp_path)
     assert [difference.field for difference in found.differences] == ["code version", "dataset"]

@@ -18,7 +18,7 @@ def context(tmp_path: Path) -> StageContext:
     runtime = Runtime(log_every=7, checkpoint_every_s=11.0)
     return StageContext(
         folder=StageFolder(tmp_path / "cross-0123456789abcdef"),
-        config=StageConfig("cross", "pretrain", "0123456789abcdef", 1, {}, "", {}, runtime),
+        config=StageConfig("cross", "cross", "", "0123456789abcdef", 1, {}, "", {}, runtime),
         dist=Dist(0, 1, 0, torch.device("cpu")),
         journal=NoStageJournal(),
         stop=StopFlag(),

@@ -72,7 +72,7 @@ def test_a_broken_connection_has_its_cause_elsewhere(
     assert rank_failures.cause(folder, 1, ValueError("my own")) == "ValueError: my own"
     threading.Timer(0.3, rank_failures.leave_note, (folder, 1, 1, "out of memory")).start()
     assert rank_failures.cause(folder, 1, td.DistBackendError("reset")) == "rank 1: out of memory"
-    monkeypatch.setattr(peers, "NOTE_SECONDS", 0.1)
+    monkeypatch.setattr(rank_failures, "NOTE_SECONDS", 0.1)
     assert rank_failures.cause(folder, 2, td.DistBackendError("reset")) == "DistBackendError: reset"
 
 
@@ -82,8 +82,8 @@ def test_lookout_ends_a_rank_that_hangs(
 ) -> None:
     ended = threading.Event()
     said: list[str] = []
-    monkeypatch.setattr(peers, "POLL_SECONDS", 0.02)
-    monkeypatch.setattr(peers, "GRACE_SECONDS", 30.0 if ends_itself else 0.05)
+    monkeypatch.setattr(rank_failures, "POLL_SECONDS", 0.02)
+    monkeypatch.setattr(rank_failures, "GRACE_SECONDS", 30.0 if ends_itself else 0.05)
     monkeypatch.setattr(os, "_exit", lambda _: ended.set())
     lookout = rank_failures.Lookout(folder, 1, said.append)
     rank_failures.leave_note(folder, 1, 1, "out of memory")

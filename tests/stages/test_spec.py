@@ -73,7 +73,7 @@ def test_file_is_plain_yaml_without_tags(tmp_path: Path) -> None:
     text = folder.config.read_text()
     assert "!" not in text
     assert yaml.safe_load(text)["runtime"]["device"] == "cpu"
-    assert text.startswith("name: cross\nkind: cross\nprogram: ")
+    assert text.startswith("name: cross\nkind: cross\nprogram: mvcgc.stages.pretrain.kind.Cross\n")
 
 
 @pytest.mark.parametrize("content", [None, "[1, 2", "just text", "name: cross\n"])

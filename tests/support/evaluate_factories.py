@@ -92,7 +92,7 @@ def context_of(
     """The context that a stage's entry point would give."""
     place = dist.Dist(dist.rank(), dist.world(), dist.rank(), torch.device("cpu"))
     runtime = Runtime(manifest=str(publish(manifest, folder.parent / "manifests")), checkpoint_every_s=1e6)
-    config = StageConfig("evaluate/tiny", "evaluate", "", "0" * 16, 1, {}, manifest.digest, {}, runtime)
+    config = StageConfig("retrieve/tiny", "retrieve", "", "0" * 16, 1, {}, manifest.digest, {}, runtime)
     parents = {view: StageFolder(encoders) for view in ("rgb", "mv")}
     return StageContext(
         StageFolder(folder), config, place, journal or NoStageJournal(), stop or StopFlag(), parents
@@ -119,7 +119,7 @@ def on_two_ranks(folder: Path) -> dict[str, Any]:
     """Metrics of each task."""
     manifest, encoders = make_manifest_of(folder), folder / "encoders"
     return {
-        spec.task.value: evaluated(folder / spec.task.value, manifest, encoders, spec).metrics
+        spec.task.part.label: evaluated(folder / spec.task.part.label, manifest, encoders, spec).metrics
         for spec in (SPEC, LINEAR, replace(FINETUNE, views=["rgb"], motion=None))
     }
 

@@ -225,7 +225,7 @@ def _conclude(
         metrics |= accuracies(fused(validated), bench.labels(bench.val), "val_")
     for name, config in bench.spec.metrics.items():
         metric = config.part(config)
-        metrics |= {f"{name}_{view}": metric(scores, labels) for view, scores in tested.items()}
+        metrics |= {f"{name}_{view}": float(metric(scores, labels)) for view, scores in tested.items()}
     course.finish(metrics)
     if bench.context.dist.is_main:
         folder = bench.context.folder.path

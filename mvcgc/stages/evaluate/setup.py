@@ -69,7 +69,8 @@ class Bench:
         frames = self.spec.clip.frames
         padded = sum(self.manifest.videos[number].info.frames < frames for number in self.test)
         missing = sum(one.part == "test" for one in self.manifest.rejected)
-        return {"test_videos": len(self.test), "test_padded": padded, "test_missing": missing}
+        counts = {"test_videos": len(self.test), "test_padded": padded, "test_missing": missing}
+        return {name: float(count) for name, count in counts.items()}
 
     def labels(self, ids: Sequence[int]) -> Tensor:
         """Classes of the videos, int64."""

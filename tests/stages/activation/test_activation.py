@@ -19,8 +19,7 @@ from mvcgc.errors import UserError
 from mvcgc.models.classifier import Probe
 from mvcgc.runs.folder import StageFolder
 from mvcgc.runs.journal import JournalWriter, Tail
-from mvcgc.stages.activation import ActivationConfig, ActivationSpec, choose, class_map
-from mvcgc.stages.activation import run as activation
+from mvcgc.stages.activation import Activation, ActivationConfig, ActivationSpec, choose, class_map
 from mvcgc.stages.context import Result
 from mvcgc.train import Interrupted, StopFlag
 from mvcgc.video import Matrix, to_rgb
@@ -57,7 +56,7 @@ def looked(
     with JournalWriter(folder / "journal", 1) as journal:
         context = standin.context_of(folder, manifest, lab / "encoders", journal, stop)
         parents = {**context.parents, "linear": StageFolder(lab / "linear")}
-        return activation.run(replace(context, parents=parents), spec)
+        return Activation.run(replace(context, parents=parents), spec)
 
 
 def saved(folder: Path) -> dict[str, Any]:

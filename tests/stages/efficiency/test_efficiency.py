@@ -12,7 +12,7 @@ import torch
 from evaluate_factories import SPEC
 
 from mvcgc.data.clips.dataset import Source, WindowDataset
-from mvcgc.data.clips.modalities import built_in, settings
+from mvcgc.data.clips.modalities import MOTION_UNIT, REFERENCE_SIZE, built_in, settings
 from mvcgc.data.clips.sampling import MotionConfig
 from mvcgc.data.index.manifest import Manifest
 from mvcgc.errors import UserError
@@ -197,7 +197,7 @@ def test_views_tell_how_videos_are_stored(views: list[str], stored: Stored) -> N
 
 @pytest.mark.parametrize("views", [["mv", "flow"], ["rgb", "flow_low"]])
 def test_views_that_no_one_way_gives(views: list[str]) -> None:
-    with pytest.raises(UserError, match="at most one of mv, mv_coviar, flow, flow_dis"):
+    with pytest.raises(UserError, match="optical flow is measured with rgb and one flow of full resolution"):
         replace(OURS, views=views)
 
 

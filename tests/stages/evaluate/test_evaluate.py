@@ -19,10 +19,13 @@ from mvcgc.errors import UserError
 from mvcgc.models import pool_map
 from mvcgc.models.classifier import Classifier, Probe
 from mvcgc.runs import journal
+from mvcgc.runs.fingerprint import plain
+from mvcgc.runs.folder import StageFolder
 from mvcgc.stages.context import Result
 from mvcgc.stages.evaluate import classify
 from mvcgc.stages.evaluate.setup import Bench
 from mvcgc.stages.evaluate.spec import EvaluateSpec, TestConfig
+from mvcgc.stages.spec import StageConfig, read_spec
 from mvcgc.train import Interrupted, StopFlag
 from mvcgc.video import Box, ClipRequest, Reader
 from mvcgc.video.colour import weights
@@ -49,7 +52,7 @@ def manifest(lab: Path) -> Manifest:
 def results(lab: Path, manifest: Manifest) -> dict[str, Result]:
     """Each task, on one rank; what it leaves is in the folder of its name."""
     return {
-        spec.task.value: evaluated(lab / spec.task.value, manifest, lab / "encoders", spec)
+        spec.task.part.label: evaluated(lab / spec.task.part.label, manifest, lab / "encoders", spec)
         for spec in (SPEC, LINEAR, FINETUNE)
     }
 
@@ -134,11 +137,11 @@ def test_recall_is_that_of_the_saved_features(
                     assert (ranks[name] < k).tolist() == hits
 
 
-@pytest.mark.parametrize("spec", [LINEAR, FINETUNE], ids=lambda spec: spec.task.value)
+@pytest.mark.parametrize("spec", [LINEAR, FINETUNE], ids=lambda spec: spec.task.part.label)
 def test_probabilities_are_averaged_over_clips_and_views(
     lab: Path, manifest: Manifest, results: dict[str, Result], spec: EvaluateSpec
 ) -> None:
-    folder, metrics = lab / spec.task.value, results[spec.task.value].metrics
+    folder, metrics = lab / spec.task.part.label, results[spec.task.part.label].metrics
     predictions = saved(folder, "predictions.npz")
     test = manifest.ids("test")
     assert predictions["names"].tolist() == [manifest.videos[number].path for number in test]
@@ -213,7 +216,7 @@ def test_an_interrupted_probe_goes_on_as_if_nothing_had_been(
 
     folder = tmp_path / "linear"
     with monkeypatch.context() as patch:
-        patch.setattr(evaluate_classify, "FeatureLoader", Stopping)
+        patch.setattr(classify, "FeatureLoader", Stopping)
         with pytest.raises(Interrupted, match="SIGTERM"):
             evaluated(folder, manifest, lab / "encoders", LINEAR, stop=flag)
     assert not (folder / "predictions.npz").exists()
@@ -279,26 +282,41 @@ def test_short_videos_are_tested_and_padded_and_missing_ones_counted(
     assert [metrics[name] for name in COMPLETENESS] == [3, sum(length < 18 for length in lengths), 1]
 
 
-@pytest.mark.parametrize("spec", [LINEAR, FINETUNE], ids=lambda spec: spec.task.value)
+@pytest.mark.parametrize("spec", [LINEAR, FINETUNE], ids=lambda spec: spec.task.part.label)
 def test_a_batch_larger_than_the_dataset_is_refused(
     lab: Path, manifest: Manifest, tmp_path: Path, spec: EvaluateSpec
 ) -> None:
-    assert spec.optim is not None
-    wrong = replace(spec, optim=replace(spec.optim, batch_size=8))
+    wrong = replace(spec, task=replace(spec.task, batch_size=8))
     with pytest.raises(UserError, match=r"optim\.batch_size=8: larger than the 6 videos"):
         evaluated(tmp_path / "stage", manifest, lab / "encoders", wrong)
 
 
 @pytest.mark.parametrize(
-    ("spec", "change"),
-    [
-        (SPEC, {"draws": 3}),
-        (LINEAR, {"draws": None}),
-        (FINETUNE, {"optim": None}),
-        (LINEAR, {"dropout": 0.5}),
-    ],
+    ("spec", "setting"),
+    [(SPEC, {"draws": 3}), (SPEC, {"lr": 0.1}), (LINEAR, {"dropout": 0.5}), (FINETUNE, {"draws": 3})],
 )
-def test_a_setting_of_another_task_is_refused(spec: EvaluateSpec, change: dict[str, Any]) -> None:
-    (key,) = change
-    with pytest.raises(UserError, match=rf"{key}=.* does not go with task={spec.task.value}"):
-        replace(spec, **change)
+def test_a_setting_of_another_task_is_refused(
+    tmp_path: Path, spec: EvaluateSpec, setting: dict[str, Any]
+) -> None:
+    told = plain(spec)
+    folder = StageFolder(tmp_path)
+    config = StageConfig("x/tiny", "x", "", "0" * 16, 1, told, "", {})
+    assert read_spec(config, EvaluateSpec, folder) == spec
+    told["task"] |= setting
+    with pytest.raises(UserError, match=next(iter(setting))):
+        read_spec(config, EvaluateSpec, folder)
+
+
+def params_of(folder: Path) -> dict[str, Any]:
+    return journal.read(folder / "journal").params
+
+
+@pytest.mark.usefixtures("results")
+def test_settings_of_a_task_are_params_of_its_run(lab: Path) -> None:
+    common = {"dataset": "tiny", "views": "rgb+mv", "crops": 10, "windows": 2, "seed": 3, "mv_cell": 8}
+    retrieve, linear, finetune = (params_of(lab / task) for task in ("retrieve", "linear", "finetune"))
+    assert common.items() <= retrieve.items()
+    assert not {"lr", "epochs", "draws", "dropout"} & set(retrieve)
+    own = {"task": "linear", "lr": 0.1, "epochs": 6, "batch_size": 2, "schedule": "plateau", "draws": 2}
+    assert own.items() <= linear.items()
+    assert ({"task": "finetune", "lr": 0.02, "dropout": 0.1}).items() <= finetune.items()

@@ -16,7 +16,7 @@ from mvcgc.data.clips.dataset import DrawDataset, RandomDataset
 from mvcgc.data.index.manifest import Manifest
 from mvcgc.data.loading.loader import read
 from mvcgc.models.classifier import Probe
-from mvcgc.stages.evaluate import setup as evaluate_bench
+from mvcgc.stages.evaluate import inference, setup
 from mvcgc.stages.evaluate.course import Course
 from mvcgc.stages.evaluate.inference import _Bins, collect, forget
 from mvcgc.stages.evaluate.setup import Bench
@@ -88,7 +88,7 @@ def mean_colour(clips: dict[str, Tensor]) -> dict[str, Tensor]:
 def test_a_pass_goes_on_with_the_videos_that_are_left(
     lab: Path, manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (evaluate_bench, evaluate_passes):
+    for module in (setup, inference):
         monkeypatch.setattr(module, "ROWS", 10)  # a video's two windows come in two batches
     flag, batches = StopFlag(), []
 
