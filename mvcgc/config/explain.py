@@ -155,7 +155,8 @@ def whole_slot(override: str, key: str, slots: Slots) -> str:
 def nearest_key(key: str, slots: Slots = NO_SLOTS) -> str | None:
     """The valid key that a mistyped one most likely stands for."""
     own = [f"{slot}.{name}" for slot, kind in slots.items() for name in keys_of(kind)]
-    valid: list[str] = [*own, *keys_of(Config), *(() if slots else _keys_of_dicts(key)), *GROUPS]
+    of_dicts = [] if slots else list(_keys_of_dicts(key))
+    valid = [*own, *keys_of(Config), *of_dicts, *GROUPS]
     if close := difflib.get_close_matches(key, valid, n=1, cutoff=0.7):
         return close[0]
     # The right name in the wrong place: lr for cross.lr, or a name mistyped below the right component.

@@ -94,7 +94,7 @@ def test_options_that_build_on_ours(project: OwnProject) -> None:
 
 def test_cfg_shows_every_key_of_a_parts_class(project: OwnProject, command: Command) -> None:
     project.write("method/own.yaml", OPTION)
-    project.write("downstream/long.yaml", "tasks: [linear]\nlinear: {epochs: 7}\n")
+    project.write("downstream/long.yaml", "tasks: [linear]\nlinear: {patience: 7}\n")
     ended = command("--cfg", "job", "method=own", "method.beta=2", "downstream=long")
     assert (ended.code, ended.err) == (0, "")
     method = ended.out.partition("\nmethod:\n")[2].partition("\ninit:\n")[0]
@@ -102,8 +102,8 @@ def test_cfg_shows_every_key_of_a_parts_class(project: OwnProject, command: Comm
     assert "  layers:\n  - 3\n  - 4" in method
     assert "  queue: 64" in method  # of the base, by the scale
     linear = ended.out.partition("\n  linear:\n")[2].partition("\n  finetune:\n")[0]
-    assert "    epochs: 7\n" in linear
-    assert "    patience: 10\n" in linear  # which stands in no file
+    assert "    patience: 7\n" in linear
+    assert "    accumulate: 1\n" in linear  # which stands in no file
     assert list(Path().glob("*")) == list(Path().glob("conf")) + list(Path().glob(f"{project.module}.py"))
 
 
