@@ -63,7 +63,8 @@ class Contrast(Task):
         own = slice(dist.rank() * len(batch), (dist.rank() + 1) * len(batch))
         keys = {view: key[own] for view, key in everyones.items()}
         relations = relate(ids, self.model.queue.ids)
-        chance = torch.rand((), generator=torch.Generator().manual_seed(self._shuffle_seed())).item()
+        drawn = torch.rand((), generator=torch.Generator().manual_seed(self._shuffle_seed()))
+        chance = float(drawn.numpy())  # it was never on the device: nothing waits for it
         step = Embeddings(queries, keys, self.model.queue.entries(), relations, chance)
         terms = [self._method.term(view, step) for view in self._trained]
         figures = step_metrics(terms, relations)
