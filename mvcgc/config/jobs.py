@@ -19,21 +19,7 @@ from mvcgc.stages.evaluate.kinds import Retrieve
 
 SINGLE = "run"
 """Name of the table of jobs that name no sweep."""
-INIT_ROW = "Init."
-
-TITLES = {
-    "init": INIT_ROW,
-    "infonce": "InfoNCE (continued)",
-    "cmc": "CMC",
-    "coclr": "CoCLR",
-    "mvcgc": "MVCGC",
-    "mvcgc_union": "MVCGC (union)",
-    "mvcgc_no_init": "MVCGC (w/o init)",
-    "uber": "UberNCE (supervised)",
-    "none": "Given weights",
-    "random": "Untrained",
-}
-"""What a single run's row is called, by its method's file."""
+INIT_ROW = InitOnly.name
 
 # What a row's name need not repeat: it says the method itself, its table the scale, its line the seed.
 _UNNAMED = ("seed", "sweeps", "method", "scale")
@@ -147,8 +133,7 @@ class Jobs:
 
     def _own_rows(self, job: Sequence[str]) -> list[Row]:
         config = self._composer.compose(job)
-        method = self._composer.choice(job, "method") or ""
-        title = config.name or TITLES.get(method, method)
+        title = config.name or config.method.part(config.method).title
         row = _row(title if self._single and config.name else self._name(title, job), config)
         if not self._single or not config.downstream.tasks or not config.experiment.has_cross:
             return [row]

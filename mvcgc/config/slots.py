@@ -101,8 +101,10 @@ def _give_resources(config: DictConfig, kinds: Sequence[str]) -> None:
     if DEFAULT in config.resources:
         for kind in kinds:
             if kind not in config.resources:
-                names = [field.name for field in fields(Runtime)]
-                config.resources[kind] = {name: f"${{resources.{DEFAULT}.{name}}}" for name in names}
+                node = OmegaConf.structured(Runtime)
+                for field in fields(Runtime):
+                    node[field.name] = f"${{resources.{DEFAULT}.{field.name}}}"
+                config.resources[kind] = node
 
 
 def downstream(values: dict[str, Any]) -> DownstreamConfig:

@@ -119,6 +119,7 @@ class Method(Part, ABC):
     """A way to pre-train; the defaults are those of InfoNCE, continued in stage 2.
 
     Attributes:
+        name: in tables; by default the class's name.
         has_init: whether there is a stage 1, which initialises each view alone.
         has_cross: whether there is a stage 2, which this method's objective trains.
         views: number of views that the objective compares; None for any.
@@ -130,6 +131,7 @@ class Method(Part, ABC):
     """
 
     Config: ClassVar[type[MethodConfig]] = MethodConfig
+    name: ClassVar[str] = ""
     has_init: ClassVar[bool] = True
     has_cross: ClassVar[bool] = True
     views: ClassVar[int | None] = None
@@ -141,6 +143,12 @@ class Method(Part, ABC):
 
     def __init__(self, config: MethodConfig) -> None:
         self.config = config
+
+    @property
+    def title(self) -> str:
+        """What a row of this method is called where it has no name of its own."""
+        name = self.name or type(self).__name__
+        return name if self.config.init or not self.has_cross else f"{name} (w/o init)"
 
     @classmethod
     def check(cls, config: MethodConfig, views: Sequence[str], epochs: int) -> None:

@@ -7,3 +7,4 @@ class InfoNCE(Method):
     """Stage 1 of every method; as a method of its own, stage 2 continues it."""
 
     version = 1
+    name = "InfoNCE (continued)"

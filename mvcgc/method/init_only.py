@@ -8,4 +8,5 @@ class InitOnly(Method):
 
     version = 1
     label = "init"
+    name = "Init."
     has_cross = False

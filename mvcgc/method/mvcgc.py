@@ -44,6 +44,11 @@ class MVCGC(Method):
 
     config: Config
 
+    @property
+    def title(self) -> str:
+        """The method's name, with the union where that joins the views' nearest keys."""
+        return super().title + (" (union)" if self.config.mining is Mining.union else "")
+
     def target(self, view: str, views: tuple[str, ...]) -> str:
         """Return the other view."""
         return other_view(view, views)

@@ -8,6 +8,7 @@ class GivenOnly(Method):
 
     version = 1
     label = "none"
+    name = "Given weights"
     has_init = False
     has_cross = False
 
@@ -17,6 +18,7 @@ class Untrained(Method):
 
     version = 1
     label = "random"
+    name = "Random weights"
     has_init = False
     has_cross = False
     untrained = True

@@ -1,6 +1,7 @@
 """Contrastive pre-training as a task of the training loop: from a batch to the loss, and to the queue."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from random import Random
 
 import torch
 from torch import Tensor
@@ -63,8 +64,7 @@ class Contrast(Task):
         own = slice(dist.rank() * len(batch), (dist.rank() + 1) * len(batch))
         keys = {view: key[own] for view, key in everyones.items()}
         relations = relate(ids, self.model.queue.ids)
-        drawn = torch.rand((), generator=torch.Generator().manual_seed(self._shuffle_seed()))
-        chance = float(drawn.numpy())  # it was never on the device: nothing waits for it
+        chance = Random(self._shuffle_seed()).random()
         step = Embeddings(queries, keys, self.model.queue.entries(), relations, chance)
         terms = [self._method.term(view, step) for view in self._trained]
         figures = step_metrics(terms, relations)

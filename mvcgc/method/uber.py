@@ -12,6 +12,7 @@ class UberNCE(Method):
 
     version = 2
     label = "uber"
+    name = "UberNCE (supervised)"
     supervised = True
 
     def positives(self, view: str, step: Embeddings) -> Bool[Tensor, "B K"]:

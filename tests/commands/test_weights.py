@@ -117,7 +117,7 @@ def test_only_whole_finished_pretraining_is_exported(
     with pytest.raises(UserError, match=r"encoder_rgb.pt is not the file that DONE.json names"):
         export_encoder(damaged, file, None)
     text = unfinished.config.read_text()
-    unfinished.config.write_text(text.replace("kind: pretrain", "kind: evaluate"))
+    unfinished.config.write_text(text.replace("kind: cross", "kind: linear"))
     with pytest.raises(UserError, match=r"trains no encoder: export an init or a cross stage"):
         export_encoder(unfinished, file, None)
     assert not file.exists()
@@ -139,7 +139,7 @@ def test_export_as_a_command(
 ) -> None:
     stage = stages["cross"]
     root = stage.path.parents[1]
-    record = StageRecord("cross", "pretrain", stage.fingerprint, 2, "d1" * 32, {})
+    record = StageRecord("cross", "cross", stage.fingerprint, 2, "d1" * 32, {})
     FakeSweep(root, stages={f"cross-{stage.fingerprint}": record}).write()
     monkeypatch.setenv("MVCGC_ROOT", str(root))
     command = Command(lambda: cli.main(sys.argv[1:]), "mvcgc", monkeypatch, capsys)

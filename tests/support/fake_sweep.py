@@ -46,7 +46,7 @@ class FakeSweep:
     def stage(self, name: str, key: str, parents: Mapping[str, str] | None = None) -> str:
         """The id of a stage; equal keys are equal stages."""
         print_ = hashlib.sha256(f"{name} {key} {sorted((parents or {}).items())}".encode()).hexdigest()[:16]
-        kind = "pretrain" if name == "cross" or name.startswith("init/") else "evaluate"
+        kind = name.partition("/")[0]
         stage = StageRecord(name, kind, print_, self.code_version, self.digest, dict(parents or {}))
         self.stages[f"{name}-{print_}"] = stage
         return f"{name}-{print_}"

@@ -44,8 +44,8 @@ class Knn(Evaluation):
 def vote(bench):
     found, train = features(bench), bench.manifest.training()
     metrics = {}
-    for name in found.by_view:
-        unit = [torch.nn.functional.normalize(found.of(name, ids)) for ids in (bench.test, train)]
+    for name in found.of(train):
+        unit = [torch.nn.functional.normalize(found.of(ids)[name]) for ids in (bench.test, train)]
         nearest = (unit[0] @ unit[1].T).topk(bench.spec.task.k).indices
         votes = bench.labels(train)[nearest].mode(dim=1).values
         metrics[f"knn_{name}"] = 100 * (votes == bench.labels(bench.test)).double().mean().item()

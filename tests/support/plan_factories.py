@@ -63,14 +63,18 @@ def make_experiment(**changes: Any) -> Experiment:
         ),
         "seed": 0,
     }
+    fields: dict[str, dict[str, Any]] = {}
     for key, value in changes.items():
         part, _, name = key.partition("__")
-        if part == "downstream" and name in TASKS:
-            kinds = {**parts[part].kinds, name: value}
-            parts[part] = dataclasses.replace(parts[part], kinds=kinds)
+        if not name:
+            parts[part] = value
+        elif part == "downstream" and name in TASKS:
+            kinds = fields.setdefault(part, {}).setdefault("kinds", {**parts[part].kinds})
+            kinds[name] = value
         else:
-            parts[part] = dataclasses.replace(parts[part], **{name: value}) if name else value
-    return Experiment(**parts)
+            fields.setdefault(part, {})[name] = value
+    replaced = {part: dataclasses.replace(parts[part], **values) for part, values in fields.items()}
+    return Experiment(**{**parts, **replaced})
 
 
 def make_row(name: str = "row", resources: Resources | None = None, **changes: Any) -> Row:
