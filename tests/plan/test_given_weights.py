@@ -236,6 +236,7 @@ class PlainSpec:
 
     task: KindConfig
     views: list[str]
+    modalities: Any
     dataset: StageDataset
     clip: ClipConfig
     motion: Any

@@ -21,7 +21,7 @@ NETWORK = R2Plus1D4.Config(width=0.0625)
 def test_a_file_is_read_as_it_is(tmp_path: Path) -> None:
     file = tmp_path / "mv.safetensors"
     state = make_weights(file, "mv", NETWORK)
-    backbone = start_backbone(NETWORK, "mv", sha256_of(file), {"mv": str(file)})
+    backbone = start_backbone(NETWORK, "mv", 2, sha256_of(file), {"mv": str(file)})
     assert list(backbone.state_dict()) == list(state)
     for name, value in backbone.state_dict().items():
         assert torch.equal(value, state[name]), name
@@ -32,11 +32,11 @@ def test_an_untrained_backbone_is_what_an_initialisation_starts_from(view: str) 
     wanted = spec([view], INFONCE)
     rng.reseed(7)
     model = build_model(wanted, {}, {})
-    backbone = start_backbone(wanted.backbone, view, "seed 7", {})
+    backbone = start_backbone(wanted.backbone, view, {"rgb": 3, "mv": 2}[view], "seed 7", {})
     expected = model.pair(view).query.backbone.state_dict()
     for name, value in backbone.state_dict().items():
         assert torch.equal(value, expected[name]), name
-    other = start_backbone(wanted.backbone, view, "seed 8", {}).state_dict()
+    other = start_backbone(wanted.backbone, view, {"rgb": 3, "mv": 2}[view], "seed 8", {}).state_dict()
     assert not torch.equal(other["layers.0.weight"], expected["layers.0.weight"])
 
 
@@ -46,8 +46,8 @@ def test_no_random_number_is_taken_from_the_stage(tmp_path: Path) -> None:
     torch.manual_seed(3)
     expected = torch.rand(4)
     torch.manual_seed(3)
-    start_backbone(NETWORK, "rgb", sha256_of(file), {"rgb": str(file)})
-    start_backbone(NETWORK, "rgb", "seed 5", {})
+    start_backbone(NETWORK, "rgb", 3, sha256_of(file), {"rgb": str(file)})
+    start_backbone(NETWORK, "rgb", 3, "seed 5", {})
     assert torch.equal(torch.rand(4), expected)
 
 
