@@ -12,7 +12,7 @@ from typing import Any
 from mvcgc.dist import Device
 from mvcgc.errors import UserError
 from mvcgc.launch.slurm.config import SlurmConfig
-from mvcgc.plan import Resources, Row, Stage
+from mvcgc.plan import Resources, Row, Stage, runtime_of
 from mvcgc.stages.spec import Runtime
 
 JOB_HOOKS = "mvcgc.launch.slurm.job_hooks"
@@ -140,12 +140,13 @@ def resized(rows: Sequence[Row], settings: SlurmConfig) -> list[Row]:
     """The rows with the sizes that hold for all stages. Raises UserError where they do not go together."""
     if settings.nodes is None and settings.tasks_per_node is None:
         return list(rows)
-    return [dataclasses.replace(row, resources=_resized(row.resources, settings)) for row in rows]
+    return [dataclasses.replace(row, resources=_resized(row, settings)) for row in rows]
 
 
-def _resized(resources: Resources, settings: SlurmConfig) -> Resources:
+def _resized(row: Row, settings: SlurmConfig) -> Resources:
     sizes = {}
-    for kind, runtime in resources.items():
+    for kind in row.experiment.kinds:
+        runtime = runtime_of(row.resources, kind)
         nodes = settings.nodes or runtime.nodes
         if settings.tasks_per_node is None and runtime.ranks % nodes:
             raise UserError(

@@ -1,6 +1,5 @@
 """The batch script of a stage: what sbatch and srun are told, and what runs around the ranks."""
 
-import dataclasses
 import re
 import shlex
 import subprocess
@@ -54,8 +53,12 @@ class TestSizes:
 
     def test_given_ones_hold_for_all_stages(self) -> None:
         rows = resized([make_row()], SlurmConfig(nodes=2, tasks_per_node=4))
-        runtimes = [getattr(rows[0].resources, part.name) for part in dataclasses.fields(Resources)]
-        assert {(runtime.nodes, runtime.ranks) for runtime in runtimes} == {(2, 8)}
+        sizes = {kind: (runtime.nodes, runtime.ranks) for kind, runtime in rows[0].resources.items()}
+        assert sizes == dict.fromkeys(rows[0].experiment.kinds, (2, 8))
+        resources = Resources(default=Runtime(workers=3), linear=Runtime(workers=5))
+        (row,) = resized([make_row(resources=resources)], SlurmConfig(nodes=2, tasks_per_node=4))
+        init, linear = (row.resources[kind] for kind in ("init", "linear"))
+        assert (init.nodes, init.workers, linear.nodes, linear.workers) == (2, 3, 2, 5)
 
     def test_that_do_not_divide_are_refused(self) -> None:
         with pytest.raises(UserError, match=r"hydra\.launcher\.nodes=2: resources\.init\.ranks=1"):
