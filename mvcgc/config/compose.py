@@ -198,7 +198,7 @@ def compose(overrides: Sequence[str]) -> Config:
 
     Example:
         >>> config = mvcgc.compose(["method=cmc", "cross.lr=0.01"])
-        >>> config.cross.lr, config.seed, config.views
+        >>> config.cross.lr, config.seed, list(config.views)
         (0.01, 0, ['rgb', 'mv'])
     """
     with composer() as own:

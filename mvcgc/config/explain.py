@@ -23,7 +23,9 @@ from omegaconf.errors import (
 
 from mvcgc.config.schema import Config
 from mvcgc.errors import UserError
+from mvcgc.method.mvcgc import MVCGC
 from mvcgc.parts import PartConfig
+from mvcgc.stages.evaluate.kinds import Finetune, Linear
 
 GROUPS = ("scale", "sweeps", "hydra/launcher")
 """Groups whose name is not a key of the configuration too."""
@@ -35,6 +37,13 @@ Slots = Mapping[str, type]
 """By dotted key: the class of the settings below it (`mvcgc.config.slots`)."""
 
 NO_SLOTS: Slots = {}
+
+_USUAL: Slots = {
+    "method": MVCGC.Config,
+    "downstream.linear": Linear.Config,
+    "downstream.finetune": Finetune.Config,
+}
+"""What is suggested where Hydra refuses a key: it has not come to the classes yet."""
 
 _AMBIGUOUS = re.compile(r"Ambiguous value for argument '([^']+)'")
 _REJECTED_KEY = re.compile(r"Could not override '([^']+)'")
@@ -154,7 +163,7 @@ def whole_slot(override: str, key: str, slots: Slots) -> str:
 
 def nearest_key(key: str, slots: Slots = NO_SLOTS) -> str | None:
     """The valid key that a mistyped one most likely stands for."""
-    own = [f"{slot}.{name}" for slot, kind in slots.items() for name in keys_of(kind)]
+    own = [f"{slot}.{name}" for slot, kind in (slots or _USUAL).items() for name in keys_of(kind)]
     of_dicts = [] if slots else list(_keys_of_dicts(key))
     valid = [*own, *keys_of(Config), *of_dicts, *GROUPS]
     if close := difflib.get_close_matches(key, valid, n=1, cutoff=0.7):

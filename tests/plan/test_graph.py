@@ -161,8 +161,11 @@ class TestStagesOfARow:
         assert stages["init/rgb"].config(tmp_path).program == "mvcgc.stages.pretrain.kind.Init"
         retrieve = stages["retrieve/tiny"].config(tmp_path)
         assert (retrieve.kind, retrieve.program) == ("retrieve", "mvcgc.stages.evaluate.kinds.Retrieve")
-        # Nothing but its identity: it has no settings.
-        assert retrieve.spec["task"] == {"_target_": retrieve.program, "_version_": Retrieve.version}
+        assert retrieve.spec["task"] == {
+            "_target_": retrieve.program,
+            "_version_": Retrieve.version,
+            "protocol": "coclr",
+        }
         assert stages["linear/tiny"].config(tmp_path).spec["task"]["epochs"] == 10
 
 
@@ -245,7 +248,7 @@ def changed(value: Any) -> list[Any]:
     if isinstance(value, str):
         return [value + "x"]
     assert isinstance(value, list)
-    return [[0.5 * item for item in value] or ["x"]]
+    return [[0.5 * item for item in value] or [3]]
 
 
 def with_leaf(value: Any, path: str, leaf: Any) -> Any:

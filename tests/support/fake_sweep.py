@@ -157,7 +157,7 @@ class FakeSweep:
             if self.folder(stage).done.exists():
                 continue
             figures = {"r1_rgb": r1} if name.startswith("retrieve") else {"top1_rgb": top1}
-            if self.stages[stage].kind == "pretrain":
+            if self.stages[stage].kind in ("init", "cross"):
                 self.train(stage, range(1, 4))
                 figures = {"loss": 0.5}
             self.finish(stage, at_ms=at_ms, commit="0123456789abcdef", **figures)

@@ -14,6 +14,7 @@ from plan_factories import make_graph, make_row
 from mvcgc.errors import UserError
 from mvcgc.metrics import bootstrap_intervals
 from mvcgc.plan import Column, Origin, State, TableSpec, record_of
+from mvcgc.stages.evaluate.kinds import Linear
 from mvcgc.tables import Line, Table, table_of, text
 
 ORIGIN = Origin("made", "Made", "demo", ["python", "-m", "mvcgc.run"], None, False, "0.1.0")
@@ -275,7 +276,7 @@ class TestMixtures:
             {"backbone__width": 0.25},
             {"init__epochs": 9},
             {"cross__epochs": 9},
-            {"downstream__draws": 9},
+            {"downstream__linear": Linear.Config(epochs=10, batch_size=8, draws=9)},
         ],
     )
     def test_another_scale_of_an_experiment(self, tmp_path: Path, change: dict[str, Any]) -> None:
@@ -283,7 +284,8 @@ class TestMixtures:
         record = record_of(graph.rows, ORIGIN, TableSpec(columns=[Column("cross", "loss", "Loss")]))
         table = table_of(tmp_path, record)
         assert [line.marks for line in table.lines] == [(), (), ("a",)]
-        assert table.notes[0].text.startswith(f"{next(iter(change)).replace('__', '.')} is ")
+        key = next(iter(change)).replace("__", ".").replace("linear", "linear.draws")
+        assert table.notes[0].text.startswith(f"{key} is ")
 
 
 class TestMachines:
