@@ -1,5 +1,6 @@
 """The batch script of a stage: what sbatch and srun are told, and what runs around the ranks."""
 
+import dataclasses
 import re
 import shlex
 import subprocess
@@ -7,13 +8,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from hydra_plugins.hydra_submitit_launcher.config import SlurmQueueConf
 from plan_factories import make_graph, make_row
 
 from mvcgc.dist import Device
 from mvcgc.errors import UserError
 from mvcgc.launch.slurm.batch_script import batch_script, job_name, resized
-from mvcgc.launch.slurm.config import SlurmConfig
-from mvcgc.plan import Resources, Stage
+from mvcgc.launch.slurm.config import UNUSED, SlurmConfig
+from mvcgc.plan import Resources, Stage, runtime_of
 from mvcgc.stages.spec import Runtime
 
 GOLDEN = Path(__file__).with_name("batch_script.sh")
@@ -52,13 +54,12 @@ class TestSizes:
         assert asked.keys().isdisjoint({"time", "mem", "gpus-per-node", "partition", "wckey", "dependency"})
 
     def test_given_ones_hold_for_all_stages(self) -> None:
-        rows = resized([make_row()], SlurmConfig(nodes=2, tasks_per_node=4))
-        sizes = {kind: (runtime.nodes, runtime.ranks) for kind, runtime in rows[0].resources.items()}
-        assert sizes == dict.fromkeys(rows[0].experiment.kinds, (2, 8))
-        resources = Resources(default=Runtime(workers=3), linear=Runtime(workers=5))
-        (row,) = resized([make_row(resources=resources)], SlurmConfig(nodes=2, tasks_per_node=4))
-        init, linear = (row.resources[kind] for kind in ("init", "linear"))
-        assert (init.nodes, init.workers, linear.nodes, linear.workers) == (2, 3, 2, 5)
+        """Kinds that the resources do not name, too."""
+        row = make_row(resources=Resources(init=Runtime(cpus=3)))
+        (larger,) = resized([row], SlurmConfig(nodes=2, tasks_per_node=4))
+        runtimes = {kind: runtime_of(larger.resources, kind) for kind in row.experiment.kinds}
+        assert {(runtime.nodes, runtime.ranks) for runtime in runtimes.values()} == {(2, 8)}
+        assert (runtimes["init"].cpus, runtimes["cross"].cpus) == (3, 1)
 
     def test_that_do_not_divide_are_refused(self) -> None:
         with pytest.raises(UserError, match=r"hydra\.launcher\.nodes=2: resources\.init\.ranks=1"):
@@ -107,6 +108,28 @@ def test_the_stock_launchers_keys_reach_sbatch(tmp_path: Path) -> None:
     assert "--cpu-bind=none" in srun(script)
     # What a user loads, our own lines need.
     assert script.index("module load cuda") < script.index("mvcgc.launch.slurm.job_hooks")
+
+
+OF_ALL_STAGES = ("nodes", "tasks_per_node")  # they change the rows: see TestSizes
+INHERITED = {part.name for part in dataclasses.fields(SlurmQueueConf) if part.name != "_target_"}
+TEXTS = {part.name for part in dataclasses.fields(SlurmConfig) if "str" in str(part.type)}
+VALUES = {
+    "setup": ["module load cuda"],
+    "srun_args": ["--x"],
+    "additional_parameters": {"nice": 1},
+    "stderr_to_stdout": True,
+    "mem_gb": 7.0,
+}
+
+
+@pytest.mark.parametrize("key", sorted(INHERITED - {*UNUSED, *OF_ALL_STAGES}))
+def test_no_key_of_the_stock_launcher_is_ignored_in_silence(key: str, tmp_path: Path) -> None:
+    """A new version of it may have new keys, which our configuration inherits."""
+    before, after = (
+        batch_script(stage_with(), SlurmConfig(**values), tmp_path).text
+        for values in ({}, {key: VALUES.get(key, "7" if key in TEXTS else 7)})
+    )
+    assert before != after
 
 
 def test_the_whole_script(tmp_path: Path) -> None:
