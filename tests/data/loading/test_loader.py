@@ -417,7 +417,7 @@ def test_memory_is_used_again_when_its_batch_is_gone_and_not_before(
         return memory(size)
 
     expected, loader = list(training(source)), training(source, workers=1)
-    monkeypatch.setattr(shared, "Memory", make)
+    monkeypatch.setattr(shared_memory, "Memory", make)
     for epoch in range(4):
         loader.sampler.set_position(epoch)
         for _ in loader:

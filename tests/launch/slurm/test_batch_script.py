@@ -1,5 +1,6 @@
 """The batch script of a stage: what sbatch and srun are told, and what runs around the ranks."""
 
+import dataclasses
 import re
 import shlex
 import subprocess
