@@ -240,7 +240,7 @@ class Schedule:
             self._turn, self._best, self._bad_epochs, self._drops = turn, math.inf, 0, 0
         if not counts:
             return
-        if val_loss < self._best * (1 - PLATEAU_THRESHOLD) or self._best == math.inf:
+        if val_loss < self._best * (1 - PLATEAU_THRESHOLD):
             self._best, self._bad_epochs = val_loss, 0
             return
         self._bad_epochs += 1

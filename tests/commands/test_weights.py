@@ -146,7 +146,7 @@ def test_export_as_a_command(
     file = tmp_path / "rgb.safetensors"
     ended = command("export", "cross", str(file), "--view", "rgb")
     assert ended.code == 0, ended
-    assert ended.out == f"{file}: rgb of cross, r3d_18 of width 0.0625\n"
+    assert ended.out == f"{file}: rgb of cross, r3d_18, width=0.0625\n"
     before = file.read_bytes()
     assert_mistake(command("export", "cross", str(file), "--view", "rgb"), f"{file} exists: remove it")
     assert file.read_bytes() == before

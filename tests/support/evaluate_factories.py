@@ -17,7 +17,7 @@ from mvcgc.models.s3d import S3D
 from mvcgc.runs.folder import StageFolder
 from mvcgc.runs.journal import JournalWriter
 from mvcgc.stages.context import NoStageJournal, Result, StageContext
-from mvcgc.stages.evaluate.kinds import Finetune, Linear, Retrieve
+from mvcgc.stages.evaluate.kinds import Finetune, Linear, Protocol, Retrieve
 from mvcgc.stages.evaluate.spec import EvaluateSpec, TestConfig
 from mvcgc.stages.spec import Runtime, StageConfig, StageDataset
 from mvcgc.train import Amp, ScheduleKind, StopFlag
@@ -30,7 +30,7 @@ BACKBONE = S3D.Config(width=0.0625)
 PROBE = Linear.Config(epochs=6, batch_size=2, schedule=ScheduleKind.plateau, draws=2)
 TUNING = Finetune.Config(lr=0.02, epochs=2, batch_size=6, schedule=ScheduleKind.plateau, dropout=0.1)
 SPEC = EvaluateSpec(
-    task=Retrieve.Config(),
+    task=Retrieve.Config(Protocol.crops),
     views=["rgb", "mv"],
     modalities=settings("rgb", "mv"),
     dataset=StageDataset("tiny"),

@@ -13,7 +13,17 @@ from torch import Tensor, nn
 
 from mvcgc import dist
 from mvcgc.runs.journal import JournalWriter
-from mvcgc.train import Checkpoints, Interrupted, NoJournal, OptimConfig, Session, StopFlag, Task, fit
+from mvcgc.train import (
+    Checkpoints,
+    Interrupted,
+    NoJournal,
+    OptimConfig,
+    Session,
+    StopFlag,
+    Task,
+    Validated,
+    fit,
+)
 
 SAMPLES = 36
 TIMING = {"clips_per_s", "data_wait"}
@@ -108,7 +118,7 @@ def train(
     hook: Callable[[int, int], None] | None = None,
     checkpoint_every_s: float = 0.0,
     stop: StopFlag | None = None,
-    validate: Callable[[], float] | None = None,
+    validate: Callable[[], Validated] | None = None,
 ) -> dict[str, float]:
     """``fit`` of the stand-in within ``folder``; keeps journal and checkpoints there."""
     place = dist.Dist(dist.rank(), dist.world(), dist.rank(), torch.device("cpu"))

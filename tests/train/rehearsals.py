@@ -100,7 +100,7 @@ def supervised_steps(_: Path) -> None:
         for backbone in (S3D, R2Plus1D18, R3D18, R2Plus1D4):
             state = TrainState.build(classifier(backbone), SUPERVISED, 4, device)
             state.task.train()
-            step(state, pretraining.Loader(SUPERVISED).epoch(0, 0), SUPERVISED, session(device))
+            step(state, pretraining.OneView(SUPERVISED).epoch(0, 0), SUPERVISED, session(device))
             assert strays(state) == []
 
 

@@ -13,7 +13,7 @@ from train_factories import SAMPLES, TIMING, Batch, Loader, Regression, train, t
 
 from mvcgc.errors import UserError
 from mvcgc.runs import journal
-from mvcgc.train import Amp, Interrupted, NotFinite, OptimConfig, OptimKind, ScheduleKind, StopFlag
+from mvcgc.train import Amp, Interrupted, NotFinite, OptimConfig, OptimKind, ScheduleKind, StopFlag, Validated
 from mvcgc.train.checkpoint import Checkpoints
 
 CLOCK = {"seconds", "wait"}
@@ -144,7 +144,7 @@ def test_resume_at_an_epochs_end_and_with_plateau_is_exact(tmp_path: Path) -> No
             hook=hook,
             stop=flag,
             checkpoint_every_s=1000.0,
-            validate=lambda: next(given),
+            validate=lambda: Validated({"val_loss": next(given)}),
         )
 
     run(tmp_path / "whole", None, 1, 0)

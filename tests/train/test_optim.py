@@ -45,10 +45,12 @@ def test_only_what_wants_a_gradient_is_optimised() -> None:
     layer = nn.Linear(2, 2)
     layer.bias.requires_grad_(False)
     config = OptimConfig(kind=OptimKind.sgd, lr=0.5, weight_decay=0.25, momentum=0.75)
-    group = build_optimizer(layer.parameters(), config).param_groups[0]
+    group = build_optimizer([(layer.parameters(), 1.0)], config).param_groups[0]
     assert group["params"] == [layer.weight]
     assert (group["lr"], group["weight_decay"], group["momentum"]) == (0.5, 0.25, 0.75)
-    adam = build_optimizer(layer.parameters(), OptimConfig(lr=0.5, weight_decay=0.25)).param_groups[0]
+    config = OptimConfig(lr=0.5, weight_decay=0.25)
+    adam = build_optimizer([(layer.parameters(), 1.0)], config).param_groups[0]
+    assert adam["params"] == [layer.weight]
     assert (adam["lr"], adam["weight_decay"]) == (0.5, 0.25)
 
 
@@ -64,42 +66,61 @@ def test_cosine_after_warmup() -> None:
 
 def test_constant_stays_whatever_validation_says() -> None:
     schedule = Schedule(OptimConfig(lr=2.0, patience=1, schedule=ScheduleKind.constant), steps_per_epoch=4)
-    for loss in (1.0, 2.0, 3.0, 4.0):
-        schedule.epoch_done(loss)
+    for epoch, loss in enumerate((1.0, 2.0, 3.0, 4.0)):
+        schedule.epoch_done(epoch, loss)
     assert schedule.lr(1000) == 2.0
 
 
 def test_plateau_divides_by_ten_twice_and_no_more() -> None:
     schedule = Schedule(OptimConfig(lr=1.0, patience=2), steps_per_epoch=1)
     rates = []
-    for loss in (5.0, 4.0, 4.0, 3.0, 3.0, 3.5, 3.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0):
-        schedule.epoch_done(loss)
+    for epoch, loss in enumerate((5.0, 4.0, 4.0, 3.0, 3.0, 3.5, 3.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0)):
+        schedule.epoch_done(epoch, loss)
         rates.append(round(schedule.lr(0), 6))
     assert rates == [1, 1, 1, 1, 1, 0.1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.01, 0.01]
 
 
 def test_plateau_takes_tiny_gains_and_nan_for_none() -> None:
     schedule = Schedule(OptimConfig(lr=1.0, patience=3), steps_per_epoch=1)
-    for loss in (5.0, 4.9999, float("nan"), 4.9998):
-        schedule.epoch_done(loss)
+    for epoch, loss in enumerate((5.0, 4.9999, float("nan"), 4.9998)):
+        schedule.epoch_done(epoch, loss)
     assert schedule.lr(0) == pytest.approx(0.1)
+
+
+def test_plateau_passes_over_epochs_that_do_not_count() -> None:
+    schedule = Schedule(OptimConfig(lr=1.0, patience=2), steps_per_epoch=1)
+    rates = []
+    # Counted, the first would be the best, the fourth would make two bad ones, the fifth would be the best.
+    course = [(0.1, False), (5.0, True), (6.0, True), (6.0, False), (1.0, False), (4.0, True), (4.5, True)]
+    for epoch, (loss, counts) in enumerate([*course, (4.5, True)]):
+        schedule.epoch_done(epoch, loss, counts)
+        rates.append(round(schedule.lr(epoch), 6))
+    assert rates == [1, 1, 1, 1, 1, 1, 1, 0.1]
+
+
+def test_steps_divide_by_ten_at_each_milestone() -> None:
+    config = OptimConfig(lr=1.0, epochs=6, schedule=ScheduleKind.steps, milestones=[2, 4])
+    schedule = Schedule(config, steps_per_epoch=2)
+    rates = [round(schedule.lr(step), 6) for step in range(12)]
+    assert rates == [1, 1, 1, 1, 0.1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.01, 0.01]
 
 
 def test_state_carries_over() -> None:
     config = OptimConfig(lr=1.0, patience=2)
     one, other = Schedule(config, 1), Schedule(config, 1)
-    for loss in (5.0, 6.0):
-        one.epoch_done(loss)
+    for epoch, loss in enumerate((5.0, 6.0)):
+        one.epoch_done(epoch, loss)
     other.load_state_dict(one.state_dict())
     for schedule in (one, other):
-        schedule.epoch_done(5.5)
+        schedule.epoch_done(2, 5.5)
     assert one.lr(0) == other.lr(0) == pytest.approx(0.1)
 
 
-def test_apply_reaches_every_group() -> None:
-    optimizer = torch.optim.SGD([{"params": [nn.Parameter(torch.ones(1))]} for _ in range(2)], lr=9.0)
-    Schedule(OptimConfig(lr=0.5, schedule=ScheduleKind.constant), 1).apply(optimizer, 0)
-    assert [group["lr"] for group in optimizer.param_groups] == [0.5, 0.5]
+def test_apply_reaches_every_group_by_its_factor() -> None:
+    config = OptimConfig(lr=0.5, schedule=ScheduleKind.constant)
+    optimizer = build_optimizer([([nn.Parameter(torch.ones(1))], factor) for factor in (1.0, 0.1)], config)
+    Schedule(config, 1).apply(optimizer, 0)
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.5, 0.05])
 
 
 def network() -> nn.Module:
@@ -125,7 +146,7 @@ def test_fused_steps_are_plain_ones_and_one_that_is_left_out_leaves_no_trace(
     """Also for weights that do not lie as their shape says, which fused steps take as they lie."""
     config = OptimConfig(kind=kind, lr=0.01, weight_decay=0.1)
     ours, plain = network(), network()
-    optimizer = build_optimizer(ours.parameters(), config)
+    optimizer = build_optimizer([(ours.parameters(), 1.0)], config)
     if kind is OptimKind.adam:
         reference: torch.optim.Optimizer = torch.optim.Adam(
             plain.parameters(), lr=0.01, weight_decay=0.1, foreach=False

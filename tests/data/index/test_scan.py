@@ -134,7 +134,7 @@ def test_bad_files_have_reasons_and_stop_nothing(tmp_path: Path, in_process: lis
 CRASHING = """
 import os, sys
 from pathlib import Path
-from mvcgc.data import scan as module
+from mvcgc.data.index import scan as module
 
 real = module.probe_file
 
@@ -187,7 +187,7 @@ def test_a_file_that_kills_its_process_is_named_and_the_others_survive(videos: P
 SLOW = """
 import sys, time
 from pathlib import Path
-from mvcgc.data import scan as module
+from mvcgc.data.index import scan as module
 
 real = module.probe_file
 

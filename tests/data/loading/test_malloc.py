@@ -8,9 +8,9 @@ import pytest
 PROGRAM = """
 import resource
 import numpy as np
-from mvcgc.data import heap
+from mvcgc.data.loading import malloc
 
-heap.keep_freed()
+malloc.keep_freed()
 for number in range(20):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     arrays = [np.ones(3 << 20, np.uint8) for _ in range(3)]

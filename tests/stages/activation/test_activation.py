@@ -74,8 +74,10 @@ def test_a_map_is_the_probe_at_every_position() -> None:
     with torch.no_grad():
         found = class_map(probe, features)
         assert found.shape == (2, 3, 2, 3, 4)
+        length = features.mean(dim=(2, 3, 4)).norm(dim=1, keepdim=True)
         for t, y, x in ((0, 0, 0), (1, 2, 3), (1, 0, 2)):
-            torch.testing.assert_close(found[:, :, t, y, x], probe(features[:, :, t, y, x]))
+            logits = probe.linear(probe.norm(features[:, :, t, y, x] / length))
+            torch.testing.assert_close(found[:, :, t, y, x], logits)
         torch.testing.assert_close(found.mean(dim=(2, 3, 4)), probe(features.mean(dim=(2, 3, 4))))
 
 

@@ -23,6 +23,7 @@ from mvcgc.runs.fingerprint import plain
 from mvcgc.runs.folder import StageFolder
 from mvcgc.stages.context import Result
 from mvcgc.stages.evaluate import classify
+from mvcgc.stages.evaluate.kinds import Protocol, Retrieve
 from mvcgc.stages.evaluate.setup import Bench
 from mvcgc.stages.evaluate.spec import EvaluateSpec, TestConfig
 from mvcgc.stages.spec import StageConfig, read_spec
@@ -115,26 +116,56 @@ def test_recall_is_that_of_the_saved_features(
     ranks = saved(lab / "retrieve", "ranks.npz")
     assert ranks["names"].tolist() == [manifest.videos[number].path for number in manifest.ids("test")]
     assert ranks["labels"].tolist() == [manifest.videos[number].label for number in manifest.ids("test")]
-    unit = {
-        view: features[view] / np.linalg.norm(features[view], axis=1, keepdims=True) for view in ("rgb", "mv")
-    }
-    np.testing.assert_allclose(features["both"], np.concatenate([unit["rgb"], unit["mv"]], axis=1), atol=1e-6)
-    similarity = {view: unit[view] @ unit[view].T for view in unit}
-    similarity["both"] = similarity["rgb"] + similarity["mv"]  # concatenation is the sum of the cosines
-    train = manifest.ids("train")
     for prefix, part in (("", "test"), ("val_", "val")):
-        for name, cosine in similarity.items():
-            for k in (1, 5, 10, 20, 50):
-                hits = [
-                    any(
-                        manifest.videos[other].label == manifest.videos[query].label
-                        for other in sorted(train, key=lambda other, query=query: -cosine[query, other])[:k]
-                    )
-                    for query in manifest.ids(part)
-                ]
-                assert metrics[f"{prefix}r{k}_{name}"] == pytest.approx(100 * np.mean(hits)), (name, k)
-                if part == "test":
-                    assert (ranks[name] < k).tolist() == hits
+        for (name, k), hits in slow_hits(manifest, features, part, centred=False).items():
+            assert metrics[f"{prefix}r{k}_{name}"] == pytest.approx(100 * np.mean(hits)), (name, k)
+            if part == "test":
+                assert (ranks[name] < k).tolist() == hits
+
+
+def slow_hits(
+    manifest: Manifest, features: dict[str, Any], part: str, *, centred: bool
+) -> dict[tuple[str, int], list[bool]]:
+    """Whether one of the k nearest training videos is of the query's class, by view and k."""
+    queries, train = manifest.ids(part), manifest.ids("train")
+    cosines = {}
+    for view in ("rgb", "mv"):
+        asked, known = features[view][queries], features[view][train]
+        if centred:
+            asked, known = asked - asked.mean(axis=0), known - known.mean(axis=0)
+        lengths = (np.linalg.norm(values, axis=1, keepdims=True) for values in (asked, known))
+        asked, known = (values / length for values, length in zip((asked, known), lengths, strict=True))
+        cosines[view] = asked @ known.T
+    cosines["both"] = cosines["rgb"] + cosines["mv"]  # concatenation is the sum of the cosines
+    label = [video.label for video in manifest.videos]
+    return {
+        (name, k): [
+            any(label[train[other]] == label[query] for other in np.argsort(-row, kind="stable")[:k])
+            for query, row in zip(queries, cosine, strict=True)
+        ]
+        for name, cosine in cosines.items()
+        for k in (1, 5, 10, 20, 50)
+    }
+
+
+def test_the_protocol_of_coclr_centres_features_of_one_crop(
+    lab: Path, manifest: Manifest, tmp_path: Path
+) -> None:
+    spec = replace(SPEC, task=Retrieve.Config(Protocol.coclr))
+    metrics = evaluated(tmp_path / "stage", manifest, lab / "encoders", spec).metrics
+    features = saved(tmp_path / "stage", "features.npz")
+    for (name, k), hits in slow_hits(manifest, features, "test", centred=True).items():
+        assert metrics[f"r{k}_{name}"] == pytest.approx(100 * np.mean(hits)), (name, k)
+    once = replace(spec, test=TestConfig(crops=1, windows=2))
+    backbones = Bench(
+        standin.context_of(lab / "none", manifest, lab / "encoders"), spec, manifest
+    ).backbones()
+    clips = slow_clips(manifest, 1, once)
+    assert len(clips) == 2
+    for view, backbone in backbones.items():
+        with torch.no_grad():
+            expected = sum(pool_map(backbone(clip[view]))[0] for clip in clips) / 2
+        torch.testing.assert_close(torch.from_numpy(features[view][1]), expected, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("spec", [LINEAR, FINETUNE], ids=lambda spec: spec.task.part.label)
@@ -191,7 +222,7 @@ def test_two_ranks_find_what_one_finds(
         name = "features.npz" if task == "retrieve" else "predictions.npz"
         one, two = saved(lab / task, name), saved(tmp_path / task, name)
         assert one["names"].tolist() == two["names"].tolist()
-        for key in ("rgb", "mv", "both"):
+        for key in one.keys() - {"names", "labels"}:
             np.testing.assert_allclose(two[key], one[key], rtol=1e-3, atol=1e-4)
     assert set(found[0]["finetune"]) == {"top1_rgb", "val_top1_rgb"}
     assert len(saved(tmp_path / "finetune", "predictions.npz")["names"]) == 3

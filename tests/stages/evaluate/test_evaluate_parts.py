@@ -16,7 +16,7 @@ from mvcgc.data.clips.dataset import DrawDataset, RandomDataset
 from mvcgc.data.index.manifest import Manifest
 from mvcgc.data.loading.loader import read
 from mvcgc.models.classifier import Probe
-from mvcgc.stages.evaluate import inference, setup
+from mvcgc.stages.evaluate import classify, inference, setup
 from mvcgc.stages.evaluate.course import Course
 from mvcgc.stages.evaluate.inference import _Bins, collect, forget
 from mvcgc.stages.evaluate.setup import Bench
@@ -158,8 +158,8 @@ def test_a_pass_reads_a_batch_when_the_next_is_under_way(
     lab: Path, manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A GPU would else have nothing to do while the host reads what it found."""
-    monkeypatch.setattr(evaluate_passes, "ROWS", 20)
-    monkeypatch.setattr(evaluate_bench, "ROWS", 20)
+    monkeypatch.setattr(inference, "ROWS", 20)
+    monkeypatch.setattr(setup, "ROWS", 20)
     happened, arrived = [], Arrival.values
 
     def values(arrival: Arrival) -> dict[str, Tensor]:
@@ -195,7 +195,7 @@ def test_networks_of_a_pass_compute_in_its_precision(
 
     backbone.register_forward_hook(watch("backbone"))
     probe.register_forward_hook(watch("probe"))
-    compute = evaluate_classify._classify({"rgb": evaluate_classify._over(backbone, probe)})
+    compute = classify._classify({"rgb": classify._over(backbone, probe)})
     found = collect(context, Course(Told(), {"all": 1}).part("all"), bench.glance("all", [0]), compute)
     assert seen == {
         "backbone of": torch.float32,
@@ -253,4 +253,5 @@ def test_validation_counts_samples_not_batches() -> None:
         for part in (slice(0, 4), slice(4, 5))
     ]
     expected = torch.nn.functional.cross_entropy(logits, labels).item()
-    assert validation(task, batches, torch.device("cpu")) == pytest.approx(expected)
+    found = validation(task, batches, torch.device("cpu")).metrics
+    assert found == {"val_loss": pytest.approx(expected)}

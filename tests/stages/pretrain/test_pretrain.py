@@ -66,7 +66,8 @@ def test_initialisation_leaves_encoder_journal_and_metrics(inits: dict[str, Stag
     for view, folder in inits.items():
         done = folder.verify_done()
         assert list(done.outputs) == [f"encoder_{view}.pt"]
-        assert {"loss", f"acc_{view}", "mined", "queue_fill", "clips_per_s"} == set(done.metrics)
+        judged = {"val_loss", "val_chance", f"val_acc_{view}", "lr"}
+        assert {"loss", f"acc_{view}", "mined", "queue_fill", "clips_per_s", *judged} == set(done.metrics)
         encoder = Encoder(
             build_backbone(spec([view], INFONCE).backbone, {"rgb": 3, "mv": 2}[view]), INFONCE.dim
         )
