@@ -48,7 +48,7 @@ def command(folder: Path, *arguments: str, code: int = 0) -> str:
 
 def table(folder: Path) -> dict[str, Path]:
     """The stage folders behind the table of the last run, by row; all of it is finished."""
-    (file,) = folder.glob("results/*/run.csv")
+    (file,) = folder.glob("results/*/run-videos.csv")
     with file.open() as lines:
         found = list(csv.DictReader(lines))
     assert {(line["label"], line["state[0]"]) for line in found} == {("R@1 rgb", "finished")}

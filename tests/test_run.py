@@ -1,5 +1,6 @@
 """``python -m mvcgc.run``: from the command line to tables and exit codes. No stage runs here."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -218,12 +219,14 @@ def test_help_is_worth_reading(command: Command) -> None:
         "hydra/launcher=plan",
         "dataset=folder dataset.root=DIR",
         "sweeps: ablation_k, ablation_loss, ablation_mv_resolution, figure1, figure4, table1",
-        "method: cmc, coclr, infonce, init, mvcgc, mvcgc_no_init, mvcgc_union, uber",
+        "method: cmc, coclr, infonce, init, mvcgc, mvcgc_no_init, mvcgc_union, none",
         "results/<scale>/<table>.md",
         "MVCGC_ROOT",
     ):
         assert words in ended.out
-    assert max(map(len, ended.out.splitlines())) <= 120
+    # Hydra lists the options of a group in one line, however many.
+    ours = [line for line in ended.out.splitlines() if not re.match(r"\S+: ", line)]
+    assert max(map(len, ours)) <= 120
 
 
 def test_started_as_a_program(tmp_path: Path) -> None:
