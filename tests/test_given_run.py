@@ -74,9 +74,9 @@ def test_weights_go_out_and_come_back_in(folder: Path) -> None:
     weights = "init.weights.rgb=rgb.safetensors"
     command(folder, "mvcgc.run", "-m", *given, weights, "method=random,none,infonce")
     rows = table(folder)
-    assert set(rows) == {"Untrained", "Given weights", "InfoNCE (continued)"}
+    assert set(rows) == {"Random weights", "Given weights", "InfoNCE (continued)"}
     assert np.array_equal(features(rows["Given weights"]), trained)
-    untrained, continued = features(rows["Untrained"]), features(rows["InfoNCE (continued)"])
+    untrained, continued = features(rows["Random weights"]), features(rows["InfoNCE (continued)"])
     assert not np.allclose(untrained, trained)
     assert not np.allclose(continued, trained)
     # The second stage started from the file, and no initialisation was trained again.
@@ -95,4 +95,6 @@ def test_the_weights_as_one_mapping(folder: Path) -> None:
     """``'init.weights={rgb:FILE}'``, of a file that is not there."""
     given = (*SMALL, f"dataset.root={folder / 'videos'}", "method=none")
     refused = command(folder, "mvcgc.run", *given, "init.weights={rgb:none.safetensors}", code=2)
-    assert refused.startswith("error: init.weights.rgb=none.safetensors: No such file or directory")
+    assert refused.splitlines()[-1].startswith(
+        "error: init.weights.rgb=none.safetensors: No such file or directory"
+    )

@@ -224,7 +224,7 @@ def test_two_ranks_find_what_one_finds(
         assert one["names"].tolist() == two["names"].tolist()
         for key in one.keys() - {"names", "labels"}:
             np.testing.assert_allclose(two[key], one[key], rtol=1e-3, atol=1e-4)
-    assert set(found[0]["finetune"]) == {"top1_rgb", "val_top1_rgb"}
+    assert set(found[0]["finetune"]) == {"top1_rgb", "val_top1_rgb", *COMPLETENESS}
     assert len(saved(tmp_path / "finetune", "predictions.npz")["names"]) == 3
 
 
