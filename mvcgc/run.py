@@ -42,6 +42,8 @@ def _take_out_cfg(arguments: list[str]) -> bool:
         for words in (["--cfg", "job"], ["-c", "job"], ["--cfg=job"]):
             if arguments[number : number + len(words)] == words:
                 del arguments[number : number + len(words)]
+                # Hydra's word for what we always do.
+                arguments[:] = [word for word in arguments if word != "--resolve"]
                 return True
     return False
 

@@ -278,7 +278,7 @@ def test_run_is_the_module(
 
 @pytest.mark.parametrize("words", ["--root gone run", "run --root gone", "run --root=gone"])
 def test_run_takes_root(mvcgc: Command, words: str) -> None:
-    ended = mvcgc(*words.split(), "--cfg", "job")
+    ended = mvcgc(*words.split(), "--cfg", "job", "--resolve")
     assert ended.code == 0
     assert "root: gone\n" in ended.out
 

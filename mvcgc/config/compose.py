@@ -160,7 +160,7 @@ class Composer:
                 if not setting.is_group:
                     undo.callback(set_value(base, setting))
             own = OmegaConf.masked_copy(base.config, list(COMPONENTS))
-            return OmegaConf.to_yaml(own)
+            return OmegaConf.to_yaml(own, resolve=True)
 
     def _base(self, groups: tuple[str, ...]) -> Base:
         if groups not in self._bases:

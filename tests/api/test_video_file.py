@@ -40,7 +40,7 @@ def test_clips_for_networks(folder: Path) -> None:
         assert 0 <= rgb.min() < rgb.max() <= 1
         # In pixels of the clip: 32 of them show the 42 of the central crop.
         assert np.median(mv[0]) == pytest.approx(-2 * 32 / 42, rel=1e-3)
-        assert np.array_equal(video.clip("rgb", frames=8, size=32, start=4), rgb)  # windows begin at 0, 3, 4
+        assert np.array_equal(video.clip("rgb", frames=8, size=32, start=3), rgb)  # windows begin at 0, 3, 4
         assert not np.array_equal(video.clip("rgb", frames=8, size=32, start=0), rgb)
 
 
