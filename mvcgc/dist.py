@@ -41,7 +41,7 @@ class Dist:
 
     @property
     def is_main(self) -> bool:
-        """Whether this rank writes what all ranks share: journal, provenance, DONE.json."""
+        """Return whether this rank writes what all ranks share: journal, provenance, DONE.json."""
         return self.rank == 0
 
 
@@ -96,7 +96,7 @@ def world() -> int:
 
 
 def is_main() -> bool:
-    """Whether this is rank 0."""
+    """Return whether this is rank 0."""
     return rank() == 0
 
 
@@ -174,7 +174,7 @@ def all_reduce_mean(tensor: Tensor) -> Tensor:
 
 
 def all_true(flag: Tensor) -> Tensor:
-    """Whether ``flag``, a bool, holds on every rank; the answer stays on its device, nobody waits."""
+    """Return whether ``flag``, a bool, holds on every rank; the answer stays on its device, nobody waits."""
     if world() == 1:
         return flag
     return all_reduce_sum((~flag).to(torch.int32)) == 0
@@ -197,7 +197,7 @@ def any_flags(flags: Sequence[bool]) -> list[bool]:
 
 
 def any_flag(flag: bool) -> bool:
-    """Whether any rank has raised the flag."""
+    """Return whether any rank has raised the flag."""
     return any_flags([flag])[0]
 
 

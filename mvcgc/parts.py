@@ -251,7 +251,7 @@ def used_in(value: Any) -> Iterator[type[Part]]:
 
 @cache
 def _installed(file: Path) -> bool:
-    """Whether a file belongs to Python itself or to an installed package: versions stand for those."""
+    """Return whether a file belongs to Python itself or to an installed package: versions stand for those."""
     return any(file.resolve().is_relative_to(root) for root in _installation())
 
 

@@ -59,7 +59,7 @@ def second(fake: FakeSweep) -> RowRecord:
 
 
 def lines(ended: Ended) -> list[list[str]]:
-    """What was printed, in words."""
+    """Return what was printed, in words."""
     assert ended.code == 0, ended
     return [line.split() for line in ended.out.splitlines() if line]
 

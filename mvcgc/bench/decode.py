@@ -210,7 +210,7 @@ class _Server:
         self._process.communicate()
 
     def ask(self, task: DecodeTask) -> dict[str, float]:
-        """What the task took."""
+        """Return what the task took."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(asdict(task)) + "\n")
         self._process.stdin.flush()

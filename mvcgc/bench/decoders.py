@@ -60,7 +60,7 @@ class DecodeTime:
 
 
 def mvcgc_reader(*views: str, clips: int = 1) -> Reader:
-    """What a loader's worker does for a sample of one or two clips, from opening the file on."""
+    """Return what a loader's worker does for a sample of one or two clips, from opening the file on."""
     malloc.keep_freed()
     form = Format(built_in(*views), ClipConfig(FRAMES, SIZE), MotionConfig(size=SIZE))
 

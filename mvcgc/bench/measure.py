@@ -110,7 +110,7 @@ class Elapsed:
 
 
 def timed(work: Callable[[], object], device: torch.device) -> Elapsed:
-    """What ``work`` takes."""
+    """Return what ``work`` takes."""
     synchronize(device)
     wall, cpu = time.perf_counter(), time.process_time()
     work()

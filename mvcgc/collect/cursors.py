@@ -78,7 +78,7 @@ class CursorFile:
             self.runs = {}
 
     def of(self, uid: str, run_id: str) -> Sent:
-        """What has been sent to a run; nothing if it is another run than last time."""
+        """Return what has been sent to a run; nothing if it is another run than last time."""
         sent = self.runs.get(uid)
         if sent is None or sent.run_id != run_id:
             sent = self.runs[uid] = Sent(run_id)

@@ -174,7 +174,7 @@ class Transfer:
 
 
 def _files_of(stage: StageFacts) -> dict[str, bytes]:
-    """What is shown of a stage's folder; the end of its log where it failed."""
+    """Return what is shown of a stage's folder; the end of its log where it failed."""
     folder = stage.folder
     paths = [folder.config, folder.provenance, folder.done]
     contents = {path.name: path.read_bytes() for path in paths if path.is_file()}

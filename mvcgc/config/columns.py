@@ -33,7 +33,7 @@ def _evaluated(experiment: Experiment) -> Iterator[Column]:
 
 
 def _several(experiment: Experiment, kind: type[StageKind]) -> bool:
-    """Whether several tasks are of one class, so that its headlines do not tell them apart."""
+    """Return whether several tasks are of one class, so that its headlines do not tell them apart."""
     kinds = [experiment.downstream.kinds[task].part for task in experiment.downstream.tasks]
     return kinds.count(kind) > 1
 

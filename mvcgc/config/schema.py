@@ -54,7 +54,7 @@ class SweepConfig:
 
     @property
     def table(self) -> TableSpec:
-        """What the table's columns and plots show."""
+        """Return what the table's columns and plots show."""
         return TableSpec(self.baseline, self.paper_table, self.columns, self.plots)
 
 

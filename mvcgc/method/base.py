@@ -146,7 +146,7 @@ class Method(Part, ABC):
 
     @property
     def title(self) -> str:
-        """What a row of this method is called where it has no name of its own."""
+        """Return what a row of this method is called where it has no name of its own."""
         name = self.name or type(self).__name__
         return name if self.config.init or not self.has_cross else f"{name} (w/o init)"
 

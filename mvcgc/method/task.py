@@ -135,7 +135,7 @@ class Contrast(Task):
         return ((self._epoch << 24) + self._step << 12) + len(self._pending)
 
     def _seen(self, batch: Batch) -> dict[str, Tensor]:
-        """What the encoders see of a batch of single clips, [B, C, T, H, W] by view."""
+        """Return what the encoders see of a batch of single clips, [B, C, T, H, W] by view."""
         with phase("augmentation"), torch.no_grad(), torch.autocast(batch.video.device.type, enabled=False):
             return {view: clips[:, 0] for view, clips in self._inputs(batch).items()}
 

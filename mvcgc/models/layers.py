@@ -67,7 +67,7 @@ class Conv(nn.Module):
         return functional.conv3d(x, self.weight, stride=self.stride, padding=self.padding)
 
     def extra_repr(self) -> str:
-        """What ``print`` shows."""
+        """Return what ``print`` shows."""
         outputs, inputs = self.weight.shape[:2]
         return f"{inputs}, {outputs}, kernel={self.kernel}, stride={self.stride}"
 
@@ -185,7 +185,7 @@ class MaxPool(nn.Module):
         return rows.view(*rows.shape[:3], *x.shape[3:])
 
     def extra_repr(self) -> str:
-        """What ``print`` shows."""
+        """Return what ``print`` shows."""
         return f"kernel={self.kernel}, stride={self.stride}, padding={self.padding}"
 
 

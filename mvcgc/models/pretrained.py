@@ -43,7 +43,7 @@ class RgbInput:
     std: tuple[float, float, float]
 
     def __call__(self, clip: Float[Tensor, "B 3 T H W"]) -> Float[Tensor, "B 3 T H W"]:
-        """What the network sees of a clip of values in [0, 1]."""
+        """Return what the network sees of a clip of values in [0, 1]."""
         mean, std = (clip.new_tensor(values).view(3, 1, 1, 1) for values in (self.mean, self.std))
         return (clip - mean) / std
 
@@ -59,7 +59,7 @@ class MotionInput:
     unit: float
 
     def __call__(self, clip: Float[Tensor, "B 2 T H W"]) -> Float[Tensor, "B 2 T H W"]:
-        """What the network sees of a clip of vectors in pixels of that clip per frame."""
+        """Return what the network sees of a clip of vectors in pixels of that clip per frame."""
         return (clip * (self.reference_size / clip.shape[-1])).clamp(-self.limit, self.limit) / self.unit
 
 
@@ -244,5 +244,5 @@ def _check_version(part: type[Part], recorded: dict[str, Any], key: str) -> None
 
 
 def _described(error: BaseException, kind: Any) -> str:
-    """What is wrong with one value: our own words where a configuration has refused it."""
+    """Return what is wrong with one value: our own words where a configuration has refused it."""
     return str(error) if isinstance(error, UserError) else format_exception(error, kind)

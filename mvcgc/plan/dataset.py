@@ -38,7 +38,7 @@ class Needs:
         self._identity = ByContent(canonical_json)
 
     def of(self, experiment: Experiment, config: DatasetConfig) -> Need:
-        """What ``experiment`` needs of one of its datasets.
+        """Return what ``experiment`` needs of one of its datasets.
 
         All its stages see the same videos: those that are fit for all its views.
         """
@@ -79,7 +79,7 @@ class Dataset:
 
     @classmethod
     def of(cls, need: Need, manifest: Manifest | None) -> "Dataset":
-        """What there is to know."""
+        """Return what there is to know."""
         if manifest is None:
             # Whether a folder has classes shows in its scan; until then its evaluations are shown.
             videos = need.planned_videos
@@ -101,11 +101,11 @@ class Dataset:
         return self.need.config.name
 
     def manifest_path(self, root: Path) -> Path:
-        """Where its manifest is published under the root of all runs."""
+        """Return where its manifest is published under the root of all runs."""
         assert self.manifest is not None, f"{self.name} has not been scanned"
         return manifest_file(manifests_folder(root), self.manifest)
 
 
 def manifests_folder(root: Path) -> Path:
-    """Where manifests are published under the root of all runs: the ``store`` of `prepare`."""
+    """Return where manifests are published under the root of all runs: the ``store`` of `prepare`."""
     return root / "manifests"

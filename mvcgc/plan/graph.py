@@ -64,12 +64,12 @@ class Stage:
 
     @property
     def parts(self) -> dict[str, Any]:
-        """What the stage is told, by the fields of its specification."""
+        """Return what the stage is told, by the fields of its specification."""
         return self.recipe.parts(self.experiment, self.recipe.kind_of(self.experiment))
 
     @property
     def spec(self) -> Any:
-        """What the stage is told: the specification of its kind."""
+        """Return what the stage is told: the specification of its kind."""
         return self.program.Spec(**self.parts)
 
     @property
@@ -78,7 +78,7 @@ class Stage:
         return self.runtime.ranks * self.runtime.cpus
 
     def folder(self, root: Path) -> StageFolder:
-        """Where it lives under the root of all runs."""
+        """Return where it lives under the root of all runs."""
         return StageFolder.of(root, self.name, self.fingerprint)
 
     def config(self, root: Path) -> StageConfig:

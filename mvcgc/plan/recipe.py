@@ -55,7 +55,7 @@ class Recipe:
 
     @property
     def key(self) -> str:
-        """Where the settings of its kind stand in the configuration."""
+        """Return where the settings of its kind stand in the configuration."""
         return self.kind if self.dataset < 0 else f"downstream.{self.kind}"
 
 

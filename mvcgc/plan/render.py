@@ -28,7 +28,7 @@ class Totals:
 
     @property
     def saved_percent(self) -> float:
-        """What sharing saves of the work of the rows on their own."""
+        """Return what sharing saves of the work of the rows on their own."""
         return 100.0 * (1 - self.shared / self.alone) if self.alone else 0.0
 
 

@@ -95,7 +95,7 @@ def _differences(stage: Stage, then: StageConfig) -> list[Difference]:
 
 
 def _told(field: str) -> str:
-    """What identifies a part, in words: its class, its declared version, its source file's hash."""
+    """Return what identifies a part, in words: its class, its declared version, its source file's hash."""
     slot, _, name = field.rpartition(".")
     return f"{slot} {name.strip('_')}" if name in (TARGET, VERSION, SOURCE) else field
 

@@ -50,7 +50,7 @@ def write_plots(root: Path, record: SweepRecord, table: Table, out: Path) -> Dra
 
 
 def _drawing(kind: PlotKind) -> "Callable[[SweepData, PlotSpec], Figure | None]":
-    """What draws a kind; each returns None where nothing is finished."""
+    """Return what draws a kind; each returns None where nothing is finished."""
     from mvcgc.plots import activation, bubbles, confusion, curves, scatter
 
     return {

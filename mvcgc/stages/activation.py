@@ -160,7 +160,7 @@ def choose(manifest: Manifest, sample: ActivationConfig) -> list[int]:
 
 
 def _params(spec: ActivationSpec) -> dict[str, str | int | float | bool | None]:
-    """What names the run in a table of runs."""
+    """Return what names the run in a table of runs."""
     return {
         **backbone_params(spec.backbone),
         "task": "activation",

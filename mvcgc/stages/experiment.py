@@ -134,12 +134,12 @@ class Experiment:
 
     @property
     def has_init(self) -> bool:
-        """Whether there is a stage 1."""
+        """Return whether there is a stage 1."""
         return self.method.part.has_init and (self.method.init or not self.has_cross)
 
     @property
     def has_cross(self) -> bool:
-        """Whether there is a stage 2."""
+        """Return whether there is a stage 2."""
         return self.method.part.has_cross
 
     @property

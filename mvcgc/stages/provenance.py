@@ -46,7 +46,7 @@ def record(folder: StageFolder, attempt: int, device: torch.device) -> dict[str,
 
 
 def submission() -> dict[str, Any]:
-    """What is submitted now: code, packages, and by which command; for `record_submission`."""
+    """Return what is submitted now: code, packages, and by which command; for `record_submission`."""
     return {
         "submitted_ms": time.time_ns() // 1_000_000,
         "command": sys.orig_argv,

@@ -42,7 +42,7 @@ class Note:
 
 
 def is_elsewhere(reason: str) -> bool:
-    """Whether a rank failed because a peer, or a process that reads videos for it, was taken away."""
+    """Return whether a rank failed because a peer, or a process that reads videos for it, was taken away."""
     return bool(_ELSEWHERE.search(reason))
 
 

@@ -163,5 +163,5 @@ def _structured(content: Any, kind: type[T], source: Path) -> T:
 
 
 def _described(error: BaseException, kind: Any) -> str:
-    """What is wrong with one value: our own words where a configuration has refused it."""
+    """Return what is wrong with one value: our own words where a configuration has refused it."""
     return str(error) if isinstance(error, ValueError) else format_exception(error, kind)

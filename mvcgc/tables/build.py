@@ -114,7 +114,7 @@ class _Stages:
         return next((state for state in (State.FAILED, State.RUNNING) if state in awaited), State.MISSING)
 
     def failures(self) -> list[Note]:
-        """Why stages failed or are damaged, each with the rows that it concerns."""
+        """Return why stages failed or are damaged, each with the rows that it concerns."""
         notes = []
         for stage in self.record.stages:
             found = self.state(stage)
@@ -132,7 +132,7 @@ class _Stages:
         return max((found.finished_ms for found in done if found), default=None)
 
     def cost(self) -> Cost:
-        """What the finished stages have cost."""
+        """Return what the finished stages have cost."""
         return cost_of(
             stage.folder(self.root) for key, stage in self.record.stages.items() if self.state(key).done
         )

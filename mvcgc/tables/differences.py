@@ -67,7 +67,7 @@ def with_differences(
 
 
 def _note(reason: str, cells: Sequence[tuple[str, str]], rows: int) -> Note:
-    """Which (row, column) have no interval and why; ``rows`` is how many could have one."""
+    """Return which (row, column) have no interval and why; ``rows`` is how many could have one."""
     names, labels = (list(dict.fromkeys(words)) for words in zip(*cells, strict=True))
     of = "" if len(names) == rows else f" of {'; '.join(names)}"
     return Note("", f"Differences without an interval, {', '.join(labels)}{of}: {reason}.")

@@ -59,11 +59,11 @@ class Cell:
 
     @property
     def planned(self) -> int:
-        """How many seeds there are to be."""
+        """Return how many seeds there are to be."""
         return len(self.trials)
 
     def count(self, state: State) -> int:
-        """How many seeds stand so."""
+        """Return how many seeds stand so."""
         return sum(trial.state is state for trial in self.trials)
 
 
@@ -116,9 +116,9 @@ class Table:
             assert len(line.cells) == len(self.columns), f"{line.name} has {len(line.cells)} cells"
 
     def has_difference(self, column: int) -> bool:
-        """Whether any row has a difference to the baseline there."""
+        """Return whether any row has a difference to the baseline there."""
         return any(line.cells[column].difference is not None for line in self.lines)
 
     def has_paper(self, column: int) -> bool:
-        """Whether the paper has any figure there."""
+        """Return whether the paper has any figure there."""
         return any(line.cells[column].paper is not None for line in self.lines)

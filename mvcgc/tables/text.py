@@ -66,7 +66,7 @@ def figure(line: Line, column: int, digits: int) -> str:
 
 
 def state_word(cell: Cell) -> str:
-    """How a cell without a figure stands: by the state that most asks for attention."""
+    """Return how a cell without a figure stands: by the state that most asks for attention."""
     for state in _ATTENTION:
         if cell.count(state):
             return str(state.value)
@@ -116,7 +116,7 @@ def note(footnote: Note) -> str:
 
 
 def legend(table: Table) -> str:
-    """What the table's signs mean, of those that are in it, as a sentence."""
+    """Return what the table's signs mean, of those that are in it, as a sentence."""
     ours = [line for line in table.lines if not line.literature]
     several = any(cell.deviation is not None for line in ours for cell in line.cells)
     listed = ", ".join(map(str, table.seeds))
@@ -139,7 +139,7 @@ def legend(table: Table) -> str:
 
 
 def _interval(lines: Sequence[Line]) -> str:
-    """What the intervals of the differences cover; nothing if there are none."""
+    """Return what the intervals of the differences cover; nothing if there are none."""
     found = [cell.difference for line in lines for cell in line.cells if cell.difference]
     pairs = {difference.pairs for difference in found if difference.low is not None}
     if not pairs:
@@ -152,7 +152,7 @@ def _interval(lines: Sequence[Line]) -> str:
 
 
 def origin(table: Table) -> list[tuple[str, str]]:
-    """Where the table comes from, as (what, text); nothing in it depends on when it was written."""
+    """Return where the table comes from, as (what, text); nothing in it depends on when it was written."""
     rows = [
         ("Scale", table.scale),
         ("Command", table.command),

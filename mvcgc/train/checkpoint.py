@@ -122,7 +122,7 @@ class Checkpoints:
 
 
 def _damage(folder: Path) -> str:
-    """What is wrong with a published checkpoint, "" if nothing is."""
+    """Return what is wrong with a published checkpoint, "" if nothing is."""
     try:
         files = json.loads((folder / META).read_text())["files"]
         for name, digest in files.items():

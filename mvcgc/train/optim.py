@@ -53,7 +53,7 @@ class Amp(Enum):
 
     @property
     def dtype(self) -> torch.dtype:
-        """What autocast computes in."""
+        """Return what autocast computes in."""
         return {Amp.none: torch.float32, Amp.bf16: torch.bfloat16, Amp.fp16: torch.float16}[self]
 
     def on(self, device: torch.device) -> AbstractContextManager[None]:

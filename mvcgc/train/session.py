@@ -60,7 +60,7 @@ class Session:
     _saved_at: float = field(default_factory=time.monotonic)
 
     def checkpoint_due(self, epoch_ends: bool) -> bool:
-        """Whether this rank's clock asks for a checkpoint now."""
+        """Return whether this rank's clock asks for a checkpoint now."""
         share = EPOCH_END_SHARE if epoch_ends else 1.0
         return time.monotonic() - self._saved_at >= share * self.checkpoint_every_s
 

@@ -24,7 +24,7 @@ class StopFlag:
 
     @property
     def raised(self) -> bool:
-        """Whether this process has been asked to stop; other ranks may not have been yet."""
+        """Return whether this process has been asked to stop; other ranks may not have been yet."""
         return self._received is not None
 
     @property

@@ -62,7 +62,7 @@ class TrainState:
 
     @property
     def epoch_complete(self) -> bool:
-        """Whether the last step was the last of its epoch."""
+        """Return whether the last step was the last of its epoch."""
         return self.step % self.steps_per_epoch == 0
 
     def count(self, figures: Mapping[str, Tensor | float]) -> None:

@@ -115,7 +115,7 @@ class VideoInfo:
 
     @property
     def orientation(self) -> Orientation:
-        """What makes the decoded frame upright."""
+        """Return what makes the decoded frame upright."""
         return Orientation(self.rotation, self.mirrored)
 
     def index(self, stamp: int) -> float:

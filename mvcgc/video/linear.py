@@ -224,7 +224,7 @@ def _decode_packets(path: Path, container: InputContainer, stream: VideoStream, 
 
 
 def _tells_all(container: InputContainer, stream: VideoStream) -> bool:
-    """Whether the header tells all that is needed to read the packets as they are stored."""
+    """Return whether the header tells all that is needed to read the packets as they are stored."""
     codec = stream.codec_context.codec.canonical_name
     if container.format.name == MOVIE:
         # It lists the frames with their timestamps (a fragmented file's does not).

@@ -142,7 +142,7 @@ class Reader:
         decoded.clear()
 
     def _estimator(self, motion: bool) -> BlockMatcher | Recoder | None:
-        """What finds the vectors of one clip; None where they are those of the file."""
+        """Return what finds the vectors of one clip; None where they are those of the file."""
         if not motion or (self._info.vectors and not self._recode):
             return None
         return Recoder() if self._recode else BlockMatcher()

@@ -67,7 +67,7 @@ class Picture(NamedTuple):
 
     @property
     def eight_bits(self) -> bool:
-        """Whether the brightness is in bytes."""
+        """Return whether the brightness is in bytes."""
         return _bits(self.frame.format.name) <= 8
 
 
@@ -158,7 +158,7 @@ class References:
 
 
 def may_refer(frame: Place, other: Place) -> bool:
-    """Whether ``other`` can be a reference of ``frame``: it is one at all, and decoded before."""
+    """Return whether ``other`` can be a reference of ``frame``: it is one at all, and decoded before."""
     if frame.order and other.order:
         return other.reference and other.order < frame.order
     return other.anchor and other.reference

@@ -243,7 +243,7 @@ class FrameStream:
         return packet.decode()
 
     def _discarded(self, packet: VideoPacket, stamp: int | None) -> Discard:
-        """What the decoder leaves out as it gets the packet."""
+        """Return what the decoder leaves out as it gets the packet."""
         if stamp is None or stamp >= self._skipped_before:
             return DECODE_ALL
         if not self._passes or stamp >= self._passed_before:
@@ -254,7 +254,7 @@ class FrameStream:
         return "NONKEY"
 
     def _is_beyond(self, stamp: int | None) -> bool:
-        """Whether a packet of this stamp comes, in the order of decoding, after all that is wanted.
+        """Return whether a packet of this stamp comes, in the order of decoding, after all that is wanted.
 
         The second field of the last frame, a packet of its own in some files, does not.
         """

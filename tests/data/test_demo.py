@@ -88,7 +88,7 @@ class TestOnlyMotionTells:
 
 
 def blob_motion(video: np.ndarray) -> np.ndarray:
-    """How place, size and form of the bright pixels vary together over a video [T, S, S, 3]."""
+    """Return how place, size and form of the bright pixels vary together over a video [T, S, S, 3]."""
     light = video.max(axis=3).astype(np.float64)
     weight = np.clip(light - np.quantile(light, 0.8), 0, None) + 1e-9
     weight /= weight.sum((1, 2), keepdims=True)

@@ -220,7 +220,7 @@ class TestSharing:
 
 
 def inner_of(value: Any) -> dict[str, Any]:
-    """What is within a dataclass or a dict, by name."""
+    """Return what is within a dataclass or a dict, by name."""
     if isinstance(value, dict):
         return value
     return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}

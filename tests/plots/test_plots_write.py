@@ -33,7 +33,7 @@ def write(sweep: FakeSweep, out: Path) -> Drawn:
 
 
 def data_of(sweep: FakeSweep) -> SweepData:
-    """What its plots are drawn from."""
+    """Return what its plots are drawn from."""
     return SweepData(sweep.root, sweep.record, table_of(sweep.root, sweep.record))
 
 

@@ -33,7 +33,7 @@ class LocalCluster:
 
     @property
     def conf(self) -> Path:
-        """What SLURM_CONF has to name."""
+        """Return what SLURM_CONF has to name."""
         return self.state / "slurm.conf"
 
     def control(self, command: str) -> subprocess.CompletedProcess[str]:
@@ -89,7 +89,7 @@ class LocalCluster:
                 os.kill(pid, number)
 
     def has_pending(self, job: str, number: signal.Signals) -> bool:
-        """Whether every rank of a job has a signal waiting for it, as one has that is stopped."""
+        """Return whether every rank of a job has a signal waiting for it, as one has that is stopped."""
         ranks = self.ranks(job).values()
         return bool(ranks) and all(_pending(pid) >> (number - 1) & 1 for pid in ranks)
 

@@ -33,7 +33,7 @@ class Started:
 
     @property
     def said(self) -> str:
-        """What it has printed so far."""
+        """Return what it has printed so far."""
         return self.output.read_text()
 
     def kill(self) -> None:
@@ -135,7 +135,7 @@ class Sweep:
 
     @property
     def jobs(self) -> Counter[str]:
-        """How many jobs each stage has had.
+        """Return how many jobs each stage has had.
 
         Each leaves its script, or, if the submitter was killed in between, no more than its output.
         """

@@ -174,7 +174,7 @@ class TestStates:
 
 class TestBest:
     def two_rows(self, sweep: FakeSweep, better: str = "higher", seeds: int = 2) -> list[bool]:
-        """Which of two rows, the second with higher figures, is marked."""
+        """Return which of two rows, the second with higher figures, is marked."""
         sweep.columns = [Column("retrieve/demo", "r1_rgb", "R@1", better=better)]
         sweep.paper_table = None
         for name, value in (("Init.", 20.0), ("CMC", 25.0)):

@@ -113,7 +113,7 @@ def _moved_once(move: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
 
 
 def ones(arrival: Arrival) -> dict[str, Tensor]:
-    """What arrives: finite, true, and real."""
+    """Return what arrives: finite, true, and real."""
     return {name: torch.ones(value.shape, dtype=value.dtype) for name, value in arrival._host.items()}
 
 
@@ -166,7 +166,7 @@ def session(device: torch.device) -> Session:
 
 
 def strays(state: TrainState) -> list[str]:
-    """What of a run is not on the device that it claims."""
+    """Return what of a run is not on the device that it claims."""
     found = {f"state {name}": value for name, value in state.task.state_dict().items()}
     found |= {
         f"gradient of {name}": p.grad for name, p in state.task.named_parameters() if p.grad is not None

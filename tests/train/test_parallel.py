@@ -36,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def ranks(folder: Path) -> list[dict[str, Any]]:
-    """What each of the two ranks has found."""
+    """Return what each of the two ranks has found."""
     return on_two_ranks(everything, folder)
 
 

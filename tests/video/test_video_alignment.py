@@ -62,7 +62,7 @@ def read(path: Path, info: VideoInfo, *requests: ClipRequest) -> list[Clip]:
 
 
 def same(clip: Clip, whole: Clip, start: int) -> bool:
-    """Whether a clip is the part of the whole video that begins at ``start``."""
+    """Return whether a clip is the part of the whole video that begins at ``start``."""
     stop = start + clip.planes.shape[1]
     motion = clip.mv is None or (
         np.array_equal(clip.mv, whole.mv[start:stop]) and np.array_equal(clip.valid, whole.valid[start:stop])

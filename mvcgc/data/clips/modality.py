@@ -177,12 +177,12 @@ def check_views(views: Sequence[str], modalities: Mapping[str, ModalityConfig], 
 
 
 def needs_vectors(modalities: Mapping[str, ModalityConfig], views: Sequence[str]) -> bool:
-    """Whether these views need files with motion vectors."""
+    """Return whether these views need files with motion vectors."""
     return any(modalities[view].part.vectors is Vectors.STORED for view in views)
 
 
 def uses_motion(modalities: Mapping[str, ModalityConfig], views: Sequence[str]) -> bool:
-    """Whether a `MotionConfig` means something to any of these views."""
+    """Return whether a `MotionConfig` means something to any of these views."""
     parts = [modalities[view].part for view in views]
     return any(part.moving or part.vectors for part in parts)
 

@@ -33,7 +33,7 @@ class Format:
 
     @property
     def vectors(self) -> Vectors | None:
-        """Which motion vectors any of the modalities is made of."""
+        """Return which motion vectors any of the modalities is made of."""
         kinds = {modality.vectors for modality in self.modalities.values()} - {None}
         assert len(kinds) <= 1, "check_views refuses such"
         return next(iter(kinds), None)
@@ -152,7 +152,7 @@ def _complete(
 def _room(
     form: Format, own: Mapping[str, np.ndarray], size: int | None
 ) -> UInt8[np.ndarray, "3 T S S"] | None:
-    """Where planes of ``size`` are decoded to: into the clip of the first modality that has room."""
+    """Return where planes of ``size`` are decoded to: into the clip of the first modality that has room."""
     for view, modality in form.modalities.items():
         if modality.planes and form.size(view) == size:
             room = modality.room(own[view])

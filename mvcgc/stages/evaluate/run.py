@@ -44,7 +44,7 @@ def evaluate(context: StageContext, spec: EvaluateSpec, task: Callable[[Bench], 
 
 
 def _params(spec: EvaluateSpec) -> dict[str, str | int | float | bool | None]:
-    """What names the run in a table of runs."""
+    """Return what names the run in a table of runs."""
     return {
         **backbone_params(spec.backbone),
         "task": spec.task.part.label,

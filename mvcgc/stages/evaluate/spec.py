@@ -68,5 +68,5 @@ class EvaluateSpec:
 
     @property
     def optim(self) -> OptimConfig | None:
-        """How the task is optimised; None where it trains nothing."""
+        """Return how the task is optimised; None where it trains nothing."""
         return self.task if isinstance(self.task, OptimConfig) else None
