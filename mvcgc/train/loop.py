@@ -53,7 +53,6 @@ def fit(
     rng.reseed(session.seed * dist.world() + dist.rank())
     if state.restore(session.checkpoints):
         session.journal.resume(state.step)
-    validated: dict[str, float] = {}
     with ProgressLine(session.name, total, state.step, session.dist.is_main) as progress:
         while state.step < total:
             epoch, position = divmod(state.step, state.steps_per_epoch)
@@ -76,15 +75,15 @@ def fit(
                     progress.report(state.step, figures)
                     state.interval.reset()
                 if state.epoch_complete and validate is not None:
-                    validated = _validate(state, config, validate)
-                    session.journal.metrics(state.step, validated)
+                    state.validated = _validate(state, config, validate)
+                    session.journal.metrics(state.step, state.validated)
                 if stop or save or state.step == total:
                     session.journal.flush()
                     state.save(session.checkpoints)
                     session.checkpoint_saved()
                 if stop:
                     raise Interrupted(f"{session.stop.reason}: checkpoint after step {state.step}")
-    return {**state.report(state.epoch), **validated}
+    return {**state.report(state.epoch), **state.validated}
 
 
 def step(

@@ -26,7 +26,7 @@ class TrainState:
     """A run after ``step`` steps. The sampler's position follows from ``step`` and ``steps_per_epoch``.
 
     ``net`` is ``task``, on several ranks within DDP; ``interval`` and ``epoch`` are the means since the
-    last record and since the epoch's start.
+    last record and since the epoch's start, ``validated`` is what the last validation found.
     """
 
     task: Task
@@ -41,6 +41,7 @@ class TrainState:
     interval: Meter = field(default_factory=Meter)
     epoch: Meter = field(default_factory=Meter)
     lookout: Lookout = field(default_factory=Lookout)
+    validated: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def build(
@@ -93,6 +94,7 @@ class TrainState:
             "scaler": self.scaler.state_dict(),
             "interval": self.interval.totals(),
             "epoch": self.epoch.totals(),
+            "validated": self.validated,
         }
         own = {
             "rng": rng.capture(),
@@ -118,6 +120,7 @@ class TrainState:
         self.optimizer.load_state_dict(shared["optimizer"])
         self.schedule.load_state_dict(shared["schedule"])
         self.scaler.load_state_dict(shared["scaler"])
+        self.validated = shared["validated"]
         if own is None:
             rng.reseed(self.step * dist.world() + dist.rank())
             for name, meter in (("interval", self.interval), ("epoch", self.epoch)):

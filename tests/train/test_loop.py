@@ -125,6 +125,16 @@ def test_resume_in_the_middle_of_an_epoch_is_exact(
     assert result["loss"] == train(undisturbed, CONFIG, attempt=9)["loss"]  # which finds itself finished
 
 
+def test_resume_after_the_last_step_returns_what_validation_found(tmp_path: Path) -> None:
+    losses = iter([2.5])  # a second validation would find none
+    config = replace(CONFIG, epochs=1)
+    for attempt in (1, 2):
+        found = train(
+            tmp_path, config, attempt=attempt, validate=lambda: Validated({"val_loss": next(losses)})
+        )
+        assert found["val_loss"] == 2.5
+
+
 def test_resume_at_an_epochs_end_and_with_plateau_is_exact(tmp_path: Path) -> None:
     config = replace(CONFIG, schedule=ScheduleKind.plateau, patience=1, epochs=5)
     losses = [3.0, 2.0, 2.5, 2.5, 2.5]
