@@ -35,7 +35,7 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/mypy --strict slurm/local-cluster
 	$(BIN)/lint-imports
-	$(BIN)/python tests/support/check_sizes.py
+	$(BIN)/python tests/support/check_tree.py
 
 format: $(READY)
 	$(BIN)/ruff check --fix . slurm/local-cluster

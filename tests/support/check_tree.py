@@ -1,7 +1,8 @@
-"""Refuse modules over 300 lines and functions over 60; run it from the root of the tree."""
+"""Refuse long modules, long functions and test modules of one name; run it from the root of the tree."""
 
 import ast
 import sys
+from collections import Counter
 from pathlib import Path
 
 PACKAGES = ("mvcgc", "hydra_plugins")
@@ -10,7 +11,7 @@ MODULE, FUNCTION = 300, 60
 
 
 def main() -> int:
-    """Print what is too long; return 1 if anything is."""
+    """Print what is refused; return 1 if anything is."""
     found = []
     for path in sorted(path for package in PACKAGES for path in Path(package).rglob("*.py")):
         text = path.read_text()
@@ -21,6 +22,10 @@ def main() -> int:
                 lines = (node.end_lineno or node.lineno) - node.lineno + 1
                 if lines > FUNCTION:
                     found.append(f"{path}:{node.lineno}: {node.name} has {lines} lines, {FUNCTION} at most")
+    # The tests are no packages: pytest imports them by name, and a second one of that name is an error.
+    names = [path for path in sorted(Path("tests").rglob("*.py")) if path.name != "conftest.py"]
+    counts = Counter(path.name for path in names)
+    found += [f"{path}: another file of the tests has this name" for path in names if counts[path.name] > 1]
     print("\n".join(found), file=sys.stderr)
     return int(bool(found))
 
