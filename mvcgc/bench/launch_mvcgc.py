@@ -12,7 +12,8 @@ from unittest.mock import patch
 
 from mvcgc import plan
 from mvcgc.config import Jobs, composer
-from mvcgc.data.index.manifest import Manifest, Video
+from mvcgc.data.index.manifest import Manifest
+from mvcgc.data.index.videos import Video
 from mvcgc.launch.slurm import execute
 from mvcgc.launch.slurm.config import SlurmConfig
 from mvcgc.launch.slurm.submit import ComeBackLater, Submitter

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mvcgc.config import Config
 from mvcgc.data.demo import Demo
-from mvcgc.data.index.manifest import load, report
+from mvcgc.data.index.manifest import SUFFIX, load, report
 from mvcgc.data.index.prepare import prepare
 from mvcgc.errors import UserError
 from mvcgc.launch.local.machine import Capacity
@@ -33,7 +33,7 @@ def make_demo_videos(config: Config) -> None:
 def report_all(root: Path) -> None:
     """Print the report of every published manifest. Raises UserError if there is none."""
     store = manifests_folder(root)
-    paths = sorted(store.glob("*.json"), key=lambda path: (path.stat().st_mtime, path.name))
+    paths = sorted(store.glob(f"*{SUFFIX}"), key=lambda path: (path.stat().st_mtime, path.name))
     if not paths:
         raise UserError(f"{store} has no manifest yet: run mvcgc data scan, or say --root where they are")
     for path in paths:

@@ -137,10 +137,6 @@ class VideoInfo:
         """Plain values for JSON; `from_dict` reads them back."""
         return {**asdict(self), "clock": self.clock.value}
 
-    def content(self) -> dict[str, Any]:
-        """`to_dict` without what differs between copies of the same file."""
-        return {key: value for key, value in self.to_dict().items() if key != "stat"}
-
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "VideoInfo":
         """The inverse of `to_dict`, also after a round through JSON (tuples as lists)."""

@@ -6,7 +6,8 @@ import numpy as np
 
 from mvcgc.data.augment.photometric import Photometric
 from mvcgc.data.index.layouts.listing import Entry, Listing
-from mvcgc.data.index.manifest import Manifest, Video
+from mvcgc.data.index.manifest import Manifest
+from mvcgc.data.index.videos import Video
 from mvcgc.video import encode, probe
 
 WIDTH, HEIGHT = 96, 64

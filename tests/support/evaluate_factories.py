@@ -11,7 +11,8 @@ from mvcgc import dist
 from mvcgc.data.augment.coclr import Probe
 from mvcgc.data.clips.modalities import settings
 from mvcgc.data.clips.sampling import ClipConfig, MotionConfig
-from mvcgc.data.index.manifest import Manifest, Video, publish
+from mvcgc.data.index.manifest import Manifest, publish
+from mvcgc.data.index.videos import Video
 from mvcgc.models import Encoder, build_backbone
 from mvcgc.models.s3d import S3D
 from mvcgc.runs.folder import StageFolder
@@ -128,5 +129,5 @@ def make_manifest_of(folder: Path) -> Manifest:
     """The manifest that the parent process has published."""
     from mvcgc.data.index.manifest import load
 
-    (path,) = (folder / "manifests").glob("*.json")
+    (path,) = (folder / "manifests").glob("*.arrow")
     return load(path)

@@ -8,7 +8,8 @@ from mvcgc.data.augment.photometric import Photometric
 from mvcgc.data.clips.modalities import settings
 from mvcgc.data.clips.sampling import ClipConfig, MotionConfig
 from mvcgc.data.index.layouts.folder import Folder
-from mvcgc.data.index.manifest import Manifest, Video
+from mvcgc.data.index.manifest import Manifest
+from mvcgc.data.index.videos import Video
 from mvcgc.method.mvcgc import MVCGC
 from mvcgc.models.s3d import S3D
 from mvcgc.plan import DownstreamConfig, Experiment, Graph, Need, Resources, Row, Stage, build, dataset_needs

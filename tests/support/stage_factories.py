@@ -11,7 +11,8 @@ import numpy as np
 from mvcgc.data.augment.photometric import Photometric
 from mvcgc.data.clips.modalities import settings
 from mvcgc.data.clips.sampling import ClipConfig, MotionConfig
-from mvcgc.data.index.manifest import Manifest, Video, publish
+from mvcgc.data.index.manifest import Manifest, publish
+from mvcgc.data.index.videos import Video
 from mvcgc.dist import Device
 from mvcgc.method.base import MethodConfig
 from mvcgc.method.infonce import InfoNCE

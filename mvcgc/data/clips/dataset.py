@@ -22,7 +22,8 @@ from mvcgc.data.clips.sampling import (
     uniforms,
     windows,
 )
-from mvcgc.data.index.manifest import Manifest, Video
+from mvcgc.data.index.manifest import Manifest
+from mvcgc.data.index.videos import Video
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Source:
             info=video.info,
             draws=draws,
             video=number,
-            group=self.manifest.groups[number],
+            group=self.manifest.group(number),
             label=video.label,
             format=self.format,
             mestimate=self.mestimate,

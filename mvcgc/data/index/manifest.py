@@ -7,40 +7,21 @@ label, group, part, and what the probe found), never over where they lie or when
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from mvcgc.data.index.summary import class_lines, group_line, skipped_line, warnings
+from mvcgc.data.index.videos import Video, VideoTable
 from mvcgc.errors import UserError
 from mvcgc.files import write_atomic
 from mvcgc.runs.fingerprint import canonical_json
 from mvcgc.video.info import VideoInfo
 
-FORMAT = 2
-
-
-@dataclass(frozen=True)
-class Video:
-    """One usable video.
-
-    Attributes:
-        path: POSIX path relative to the manifest's root; names the video everywhere.
-        size: bytes.
-        label: index into the classes, -1 if unlabelled.
-        group: siblings cut from the same source share it.
-        part: train, val or test of the chosen split.
-        info: what the probe found.
-    """
-
-    path: str
-    size: int
-    label: int
-    group: str
-    part: str
-    info: VideoInfo
+FORMAT = 3
+SUFFIX = ".arrow"
 
 
 @dataclass(frozen=True)
@@ -71,7 +52,7 @@ class Manifest:
     name: str
     root: Path
     classes: list[str]
-    videos: list[Video]
+    videos: Sequence[Video]
     rejected: list[Rejected]
     carved: bool
     skipped: dict[str, int] = field(default_factory=dict)
@@ -81,24 +62,31 @@ class Manifest:
     def digest(self) -> str:
         """64 hexadecimal digits that stand for the dataset's content."""
         digest = hashlib.sha256(canonical_json({"classes": self.classes, "carved": self.carved}).encode())
-        for video in self.videos:
-            content = {**asdict(video), "info": video.info.content()}
-            digest.update(b"\n" + canonical_json(content).encode())
+        for line in self.table.content():
+            digest.update(b"\n" + line)
         return digest.hexdigest()
 
     @cached_property
-    def groups(self) -> list[int]:
-        """For each video the id of its group, an index into the sorted names of the groups."""
-        ids = {name: number for number, name in enumerate(sorted({video.group for video in self.videos}))}
-        return [ids[video.group] for video in self.videos]
+    def table(self) -> VideoTable:
+        """The videos as columns."""
+        return VideoTable.of(self.videos)
+
+    def group(self, video: int) -> int:
+        """Return the id of a video's group: its index among the sorted names of the groups."""
+        return int(self.table.group_ids[video])
 
     def ids(self, *parts: str) -> list[int]:
         """Ids of the videos of the given parts, in order."""
-        return [number for number, video in enumerate(self.videos) if video.part in parts]
+        return self.table.of_parts(parts)
 
     def part(self, name: str) -> list[Video]:
         """The videos of one part: train, val or test."""
-        return [video for video in self.videos if video.part == name]
+        return [self.videos[video] for video in self.ids(name)]
+
+    @property
+    def labelled(self) -> bool:
+        """Whether any video has a label."""
+        return self.table.labelled
 
     def training(self) -> list[int]:
         """Ids of the whole official training split, for pre-training and as what retrieval searches.
@@ -123,37 +111,33 @@ def manifest_file(store: Path, manifest: Manifest) -> Path:
     changes.
     """
     where = hashlib.sha256(str(manifest.root).encode()).hexdigest()[:8]
-    return store / f"{manifest.name}-{manifest.digest[:16]}-{where}.json"
+    return store / f"{manifest.name}-{manifest.digest[:16]}-{where}{SUFFIX}"
 
 
 def publish(manifest: Manifest, store: Path) -> Path:
     """Write the manifest and, beside it, the report ``.txt``; atomic, and nothing if already there."""
     path = manifest_file(store, manifest)
-    text = json.dumps(_to_json(manifest), separators=(",", ":")) + "\n"
-    if not path.exists() or path.read_text() != text:
+    content = manifest.table.to_bytes(json.dumps(_header(manifest)).encode())
+    if not path.exists() or path.read_bytes() != content:
         write_atomic(path.with_suffix(".txt"), report(manifest, limit=None))
-        write_atomic(path, text)
+        write_atomic(path, content)
     return path
 
 
 def load(path: Path) -> Manifest:
-    """Read a published manifest. Raises UserError if it is missing or of another format."""
+    """Map a published manifest into memory. Raises UserError if it is missing or of another format."""
     try:
-        data = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        table, header = VideoTable.map(path)
+        data = json.loads(header or "{}")
+    except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{path}: cannot be read as a manifest ({error}); run `mvcgc data scan`") from error
-    if not isinstance(data, dict) or data.get("format") != FORMAT:
+    if data.pop("format", None) != FORMAT:
         raise UserError(f"{path}: is no manifest of format {FORMAT}; run `mvcgc data scan`")
-    return Manifest(
-        name=data["name"],
-        root=Path(data["root"]),
-        classes=data["classes"],
-        videos=[Video(**{**video, "info": VideoInfo.from_dict(video["info"])}) for video in data["videos"]],
-        rejected=[Rejected(**rejected) for rejected in data["rejected"]],
-        carved=data["carved"],
-        skipped=data.get("skipped", {}),
-        notes=data.get("notes", []),
-    )
+    digest, root = data.pop("digest"), Path(data.pop("root"))
+    rejected = [Rejected(**each) for each in data.pop("rejected")]
+    manifest = Manifest(root=root, rejected=rejected, videos=table, **data)
+    vars(manifest)["digest"] = digest  # it was taken when the file was written; 300,000 videos take 13 s
+    return manifest
 
 
 def report(manifest: Manifest, limit: int | None = 50) -> str:
@@ -200,11 +184,8 @@ def _codec(info: VideoInfo) -> str:
     return f"{info.codec}, {'with' if info.vectors else 'without'} motion vectors"
 
 
-def _video_to_json(video: Video) -> dict[str, Any]:
-    return {**asdict(video), "info": video.info.to_dict()}
-
-
-def _to_json(manifest: Manifest) -> dict[str, Any]:
+def _header(manifest: Manifest) -> dict[str, Any]:
+    """Return all but the videos."""
     return {
         "format": FORMAT,
         "name": manifest.name,
@@ -215,5 +196,4 @@ def _to_json(manifest: Manifest) -> dict[str, Any]:
         "skipped": manifest.skipped,
         "notes": manifest.notes,
         "rejected": [asdict(rejected) for rejected in manifest.rejected],
-        "videos": [_video_to_json(video) for video in manifest.videos],
     }

@@ -7,9 +7,10 @@ from pathlib import Path, PurePosixPath
 
 from mvcgc.data.index.layouts.base import DatasetConfig, Layout
 from mvcgc.data.index.layouts.listing import PARTS, UNLABELLED, Listing
-from mvcgc.data.index.manifest import Manifest, Rejected, Video, manifest_file, publish, report
+from mvcgc.data.index.manifest import SUFFIX, Manifest, Rejected, manifest_file, publish, report
 from mvcgc.data.index.scan import Fact, scan
 from mvcgc.data.index.summary import skipped_line
+from mvcgc.data.index.videos import Video
 from mvcgc.errors import UserError
 from mvcgc.parts import one_line, own_sources, target_of
 from mvcgc.video.errors import Reason
@@ -75,7 +76,7 @@ def is_scanned(config: DatasetConfig, store: Path) -> bool:
     """Whether ``store`` has a manifest of the dataset, and its folder is there: `prepare` is quick then."""
     root = config.part(config).root
     where = hashlib.sha256(str(root).encode()).hexdigest()[:8]
-    return root.is_dir() and any(store.glob(f"{config.name}-*-{where}.json"))
+    return root.is_dir() and any(store.glob(f"{config.name}-*-{where}{SUFFIX}"))
 
 
 def expected_videos(config: DatasetConfig) -> int:

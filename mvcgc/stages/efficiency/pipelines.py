@@ -12,7 +12,8 @@ from mvcgc.data.clips.modalities import Flow
 from mvcgc.data.clips.modality import Modality, built, of_stored_vectors
 from mvcgc.data.clips.padding import covered, fill_gaps
 from mvcgc.data.clips.sampling import MotionConfig
-from mvcgc.data.index.manifest import Manifest, Video
+from mvcgc.data.index.manifest import Manifest
+from mvcgc.data.index.videos import Video
 from mvcgc.data.inputs import Inputs as NetworkInputs
 from mvcgc.data.loading.batch import Batch, collate
 from mvcgc.data.loading.loader import read

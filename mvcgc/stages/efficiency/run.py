@@ -27,7 +27,8 @@ import torch
 
 from mvcgc.data.clips.modality import built
 from mvcgc.data.clips.sampling import spread
-from mvcgc.data.index.manifest import Manifest, Video
+from mvcgc.data.index.manifest import Manifest
+from mvcgc.data.index.videos import Video
 from mvcgc.files import write_atomic
 from mvcgc.models.backbone import backbone_params, build_backbone
 from mvcgc.models.classifier import Classifier

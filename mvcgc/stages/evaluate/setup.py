@@ -33,7 +33,7 @@ class Bench:
     manifest: Manifest
 
     def __post_init__(self) -> None:
-        if all(video.label < 0 for video in self.manifest.videos):
+        if not self.manifest.labelled:
             raise UserError(f"dataset.name={self.manifest.name}: its videos have no classes to evaluate by")
         optim = self.spec.optim
         if optim is not None and optim.schedule is ScheduleKind.plateau and not self.val:

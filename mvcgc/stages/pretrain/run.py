@@ -41,7 +41,7 @@ def run(context: StageContext, spec: PretrainSpec) -> Result:
     """Train, from the parents' encoders or from random weights, and leave one encoder file per view."""
     manifest = context.manifest()
     method = spec.method.part(spec.method)
-    if method.supervised and all(video.label < 0 for video in manifest.videos):
+    if method.supervised and not manifest.labelled:
         raise UserError(f"method={method.label} needs labels and the videos of {manifest.name} have none")
     rng.reseed(spec.seed)
     model = build_model(spec, context.parents, context.config.runtime.weights)

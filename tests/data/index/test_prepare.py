@@ -102,10 +102,10 @@ def test_the_manifest_is_read_back_as_it_was(mixed: Path, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("content", [None, "{", "[]", '{"format": 99}'])
 def test_what_is_no_manifest_is_refused(tmp_path: Path, content: str | None) -> None:
-    path = tmp_path / "manifest.json"
+    path = tmp_path / "manifest.arrow"
     if content is not None:
         path.write_text(content)
-    with pytest.raises(UserError, match=r"manifest\.json: .*; run `mvcgc data scan`"):
+    with pytest.raises(UserError, match=r"manifest\.arrow: .*; run `mvcgc data scan`"):
         load(path)
 
 
@@ -187,7 +187,7 @@ def test_ucf101_trains_on_the_carved_val_too(tmp_path: Path) -> None:
     assert len(train) + len(val) == 20
     assert manifest.training() == sorted(train + val)
     assert [video.part for video in manifest.part("test")] == ["test"] * 5
-    assert len(set(manifest.groups)) == 25
+    assert len({manifest.group(video) for video in range(len(manifest.videos))}) == 25
 
 
 def test_val_of_the_dataset_itself_is_not_trained_on(tmp_path: Path) -> None:

@@ -253,7 +253,7 @@ def change(folder: StageFolder, **changes: Any) -> None:
         ({"spec__optim__lr": -1.0}, "optim.lr=-1.0 must be a positive number"),
         ({"spec__optim__speed": 3}, "speed"),
         ({"spec__optim__batch_size": 64}, "optim.batch_size=64: larger than the 12 videos"),
-        ({"runtime__manifest": "/nowhere.json"}, "/nowhere.json: cannot be read as a manifest"),
+        ({"runtime__manifest": "/nowhere.arrow"}, "/nowhere.arrow: cannot be read as a manifest"),
         ({"runtime__device": "cuda"}, "device=cuda but torch sees no GPU"),
     ],
 )
