@@ -6,17 +6,24 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from mvcgc.bench import decode, decode_report, launch, loader, scale, train
+from mvcgc.bench import decode, decode_report, launch, loader, scale, scan, train
 from mvcgc.bench.measure import BenchReport
 from mvcgc.bench.workload import Shape
 from mvcgc.dist import Device
 from mvcgc.errors import UserError
 from mvcgc.models.backbone import Layered
 
-HERE = ("decode", "loader", "train", "scale")
+HERE = ("decode", "scan", "loader", "train", "scale")
 """What needs no more than this machine: `mvcgc bench all`."""
 
-_LEAST = {"rounds": 1, "jobs": 1, "frames": Layered.min_frames, "size": Layered.min_side, "batch": 2}
+_LEAST = {
+    "rounds": 1,
+    "jobs": 1,
+    "videos": 20,
+    "frames": Layered.min_frames,
+    "size": Layered.min_side,
+    "batch": 2,
+}
 _BACKBONE = "options of the group backbone, yours too (default: %(default)s)"
 
 
@@ -28,9 +35,7 @@ def add_to(subjects: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 
     text = "RGB and motion vectors from files, beside other readers"
     decoding = _add(subjects, "decode", _decode, text, ("rounds", 15))
-    decoding.add_argument(
-        "--files", nargs="+", type=Path, default=[], help="video files (default: made ones)"
-    )
+    _take_files(decoding)
     decoding.add_argument(
         "--memory",
         type=int,
@@ -38,6 +43,10 @@ def add_to(subjects: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         metavar="CLIPS",
         help="watch the memory over so many (default: %(default)s)",
     )
+
+    text = "files/s of the probe, beside ffprobe, and what a large manifest costs a rank"
+    scanning = _add(subjects, "scan", _scan, text, ("rounds", 7), ("videos", 300_000))
+    _take_files(scanning)
 
     text = "samples/s from files to augmented clips on the device, against workers"
     reading = _add(subjects, "loader", _loader, text, *_defaults(Shape(32, 128, 8), 3))
@@ -85,6 +94,10 @@ def _defaults(shape: Shape, rounds: int) -> list[tuple[str, int]]:
     return [("rounds", rounds), *vars(shape).items()]
 
 
+def _take_files(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--files", nargs="+", type=Path, default=[], help="video files (default: made ones)")
+
+
 def _take_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", choices=[device.value for device in Device])
 
@@ -120,6 +133,10 @@ def _decode(parsed: argparse.Namespace) -> BenchReport:
 
 def _shape(parsed: argparse.Namespace) -> Shape:
     return Shape(parsed.frames, parsed.size, parsed.batch)
+
+
+def _scan(parsed: argparse.Namespace) -> BenchReport:
+    return scan.run(parsed.files, parsed.rounds, parsed.videos)
 
 
 def _loader(parsed: argparse.Namespace) -> BenchReport:

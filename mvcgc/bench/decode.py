@@ -57,7 +57,7 @@ def run(given: Sequence[Path], rounds: int, clips_for_memory: int) -> measure.Be
     """Measure on the ``given`` files, or on made ones. Raises UserError for files that will not do."""
     here, core = measure.environment(), min(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory() as folder:
-        files = [_probe(path) for path in given or _synthetic(Path(folder))]
+        files = [_probe(path) for path in given or synthetic_files(Path(folder))]
         spent, versions, absent = _rounds(files, rounds, core)
         tasks = [asdict(file.task(seed=0, clips=40)) for file in files]
         phases = _ask("phases", {"tasks": tasks}, core)
@@ -88,7 +88,7 @@ def _probe(path: Path) -> BenchFile:
     return BenchFile(path.stem, path, info)
 
 
-def _synthetic(folder: Path) -> Iterator[Path]:
+def synthetic_files(folder: Path) -> Iterator[Path]:
     """A file of each kind: a part of a large picture wanders over another one, with noise."""
     for name, how in SYNTHETIC.items():
         print(f"making {name}", file=sys.stderr)

@@ -1,10 +1,12 @@
 """``mvcgc bench loader``, ``train`` and ``scale`` on the smallest clips: what they find, print and keep."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from data_factories import write_video
 
 from mvcgc.bench import commands
 from mvcgc.cli import main
@@ -28,6 +30,26 @@ def test_loader(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         assert 0 < one["augment_ms"] < one["cpu_ms"]
     assert json.loads((tmp_path / "loader.json").read_text()) == told
     assert "samples/s" in (tmp_path / "loader.md").read_text()
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="needs Linux's smaps_rollup")
+def test_scan(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    video = write_video(tmp_path / "small.avi", frames=40)
+    out = tmp_path / "out"
+    arguments = ["--files", str(video), "--rounds", "2", "--videos", "500", "--out", str(out)]
+    assert main(["bench", "scan", *arguments, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    (file,) = told["files"]
+    assert (file["name"], file["frames"]) == ("small.avi", 40)
+    assert file["mvcgc_ms"] > 0
+    assert (file["ffprobe_ms"] is None) == (shutil.which("ffprobe") is None)
+    assert told["manifest"]["videos"] == 500
+    assert told["manifest"]["load_s"] > 0
+    assert "A manifest of 500 videos" in (out / "scan.md").read_text()
+    text = tmp_path / "text.mp4"
+    text.write_text("no video")
+    assert main(["bench", "scan", "--files", str(text)]) == 2
+    assert "error: bench scan --files: " in capsys.readouterr().err
 
 
 def test_train(capsys: pytest.CaptureFixture[str]) -> None:

@@ -111,7 +111,7 @@ def test_made_files_are_of_their_kinds(tmp_path: Path, monkeypatch: pytest.Monke
     pictures = list(decode._frames(26))
     assert {picture.shape for picture in pictures} == {(240, 320, 3)}
     monkeypatch.setattr(decode, "_frames", lambda _: iter(pictures))
-    infos = {path.name: probe(path) for path in decode._synthetic(tmp_path)}
+    infos = {path.name: probe(path) for path in decode.synthetic_files(tmp_path)}
     assert infos.keys() == decode.SYNTHETIC.keys()
     for name, info in infos.items():
         assert info.codec == ("mpeg4" if name.startswith("MPEG-4") else "h264")
