@@ -6,6 +6,8 @@ from mvcgc.config import Config
 from mvcgc.data.demo import Demo
 from mvcgc.data.index.manifest import SUFFIX, load, report
 from mvcgc.data.index.prepare import prepare
+from mvcgc.data.transcode import TranscodeConfig, transcode
+from mvcgc.data.transcode import report as transcoded
 from mvcgc.errors import UserError
 from mvcgc.launch.local.machine import Capacity
 from mvcgc.plan import Row, dataset_needs, manifests_folder
@@ -38,3 +40,10 @@ def report_all(root: Path) -> None:
         raise UserError(f"{store} has no manifest yet: run mvcgc data scan, or say --root where they are")
     for path in paths:
         print(report(load(path)), end="")
+
+
+def transcode_folder(source: Path, target: Path, config: TranscodeConfig, workers: int) -> int:
+    """Write a folder of videos again and print what that does to them; return 1 if some were not written."""
+    found = transcode(source, target, config, workers or Capacity.here().cores)
+    print(transcoded(found, target), end="")
+    return int(any(each.refused for each in found))

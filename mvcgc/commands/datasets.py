@@ -1,6 +1,7 @@
-"""``mvcgc data``: index datasets, report what is in them, make the demo's videos."""
+"""``mvcgc data``: index datasets, report what is in them, write them again, make the demo's videos."""
 
 import argparse
+from pathlib import Path
 
 from mvcgc.commands.root import root
 from mvcgc.commands.verb import Verb, take_overrides
@@ -26,12 +27,31 @@ def _report(_: argparse.Namespace) -> None:
     data.report_all(root())
 
 
+def _add_transcode(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="SOURCE", help="folder of a dataset")
+    parser.add_argument("target", metavar="TARGET", help="folder to write it to, in the same order")
+    parser.add_argument("--side", type=int, default=144, help="short side in pixels (default: %(default)s)")
+    parser.add_argument(
+        "--gop", type=int, default=12, help="frames to the next keyframe (default: %(default)s)"
+    )
+    parser.add_argument("--workers", type=int, default=0, help="processes (default: one for each core)")
+
+
+def _transcode(parsed: argparse.Namespace) -> int:
+    from mvcgc.commands import data
+    from mvcgc.data.transcode import TranscodeConfig
+
+    config = TranscodeConfig(parsed.side, parsed.gop)
+    return data.transcode_folder(Path(parsed.source), Path(parsed.target), config, parsed.workers)
+
+
 VERB = Verb(
     "data",
     "index datasets, make the demo's videos",
     verbs=(
         Verb("scan", "index the datasets of a configuration and list refused files", _scan, take_overrides),
         Verb("report", "print the reports of all scanned datasets again", _report),
+        Verb("transcode", "write a dataset again, small and quick to read", _transcode, _add_transcode),
         Verb("make-demo", "make the demo's videos", _make_demo, take_overrides),
     ),
 )

@@ -4,7 +4,6 @@ import json
 import multiprocessing
 import os
 import shutil
-import signal
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields
@@ -16,6 +15,7 @@ from mvcgc.data.demo.config import DemoConfig
 from mvcgc.data.demo.motions import Motion
 from mvcgc.data.demo.render import render
 from mvcgc.data.index.progress import progress
+from mvcgc.data.index.workers import obey
 from mvcgc.errors import UserError
 from mvcgc.video import encode
 
@@ -133,7 +133,7 @@ def _fill(folder: Path, cfg: DemoConfig, workers: int) -> None:
                 advance(1)
             return
         spawn = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, spawn, initializer=_ignore_interrupt) as pool:
+        with ProcessPoolExecutor(workers, spawn, initializer=obey, initargs=(os.getpid(),)) as pool:
             try:
                 for _ in pool.map(_write, todo, chunksize=4):
                     advance(1)
@@ -155,11 +155,6 @@ def _write(task: tuple[str, int, int, Job]) -> None:
         gop=coding.gop,
         options=dict(coding.options),
     )
-
-
-def _ignore_interrupt() -> None:
-    """Ctrl-C reaches the whole terminal group; the parent alone decides."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _publish(fresh: Path, root: Path, stamp: str) -> None:

@@ -5,16 +5,13 @@ changed file is probed again. An interrupted scan goes on where it was; a torn l
 """
 
 import json
-import multiprocessing
-import signal
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mvcgc.data.index.progress import progress
+from mvcgc.data.index.workers import in_workers
 from mvcgc.video.errors import Reason, VideoError
 from mvcgc.video.info import VideoInfo
 from mvcgc.video.probe import probe
@@ -85,56 +82,9 @@ def probe_file(job: _Job) -> Fact:
 
 
 def _probe_all(jobs: Sequence[_Job], workers: int) -> Iterator[Fact]:
-    """Facts as they are found. When a file kills its process, those under way are tried one by one."""
-    todo = list(jobs)
-    while todo:
-        done: set[_Job] = set()
-        suspects: list[_Job] = []
-        for job, fact in _probe_in_pool(todo, workers, suspects.extend):
-            done.add(job)
-            yield fact
-        for job in suspects:
-            alone = list(_probe_in_pool([job], 1, lambda _: None))
-            done.add(job)
-            _, path, size, mtime_ns = job
-            yield (
-                alone[0][1]
-                if alone
-                else Fact(path, size, mtime_ns, None, CRASHED, "the process that decoded it died")
-            )
-        todo = [job for job in todo if job not in done]
-
-
-def _probe_in_pool(
-    jobs: Sequence[_Job], workers: int, broke: Callable[[list[_Job]], None]
-) -> Iterator[tuple[_Job, Fact]]:
-    """(job, fact) as they are found; ends early, after telling which jobs were under way, when a process
-    dies.
-    """
-    queue = iter(jobs)
-    running: dict[Future[Fact], _Job] = {}
-    pool = ProcessPoolExecutor(
-        min(max(workers, 1), len(jobs)), multiprocessing.get_context("spawn"), initializer=_ignore_interrupt
-    )
-    try:
-        while True:
-            # A short queue, so that an interrupt ends soon and few files are suspects when a process dies.
-            while len(running) < 2 * workers and (job := next(queue, None)) is not None:
-                running[pool.submit(probe_file, job)] = job
-            if not running:
-                return
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                fact = future.result()
-                yield running.pop(future), fact
-    except BrokenProcessPool:
-        broke(list(running.values()))
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _ignore_interrupt() -> None:
-    """Ctrl-C reaches the whole terminal group; the parent alone decides."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Facts as they are found."""
+    for (_, path, size, mtime_ns), fact in in_workers(probe_file, jobs, workers):
+        yield fact or Fact(path, size, mtime_ns, None, CRASHED, "the process that decoded it died")
 
 
 def _read_cache(cache: Path) -> dict[str, Fact]:

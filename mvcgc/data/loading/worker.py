@@ -3,31 +3,25 @@
 Nothing here imports torch (see `mvcgc.data.clips.item`).
 """
 
-import ctypes
 import os
 import signal
-import sys
 import threading
 
 from mvcgc.data.clips.item import Item, Sample, Unread
 from mvcgc.data.loading import malloc
 from mvcgc.data.loading.shared_memory import attached
+from mvcgc.processes import die_with
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
 """Schedulers send these to every process of a job; workers go on, so that the step can end and be saved."""
-
-_PR_SET_PDEATHSIG = 1
 
 
 def settle(parent: int) -> None:
     """Be deaf to the scheduler, obey the parent's terminate(), and die with the parent however it dies."""
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     threading.Thread(target=_obey, args=(parent,), daemon=True).start()
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     malloc.keep_freed()
-    if os.getppid() != parent:  # it died before it could be watched
-        os._exit(1)
+    die_with(parent)
 
 
 def read(item: Item, path: str, clips: int, first: int) -> Sample | Unread:

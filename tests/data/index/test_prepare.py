@@ -25,12 +25,12 @@ from mvcgc.video import encode
 @pytest.fixture(autouse=True)
 def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Scan in this process: starting others is tested with the scan."""
-    from mvcgc.data.index import scan as scan_module
+    from mvcgc.data.index import workers as workers_module
 
-    def pool(jobs, workers, broke):
-        return ((job, scan_module.probe_file(job)) for job in jobs)
+    def pool(function, jobs, workers, broke):
+        return ((job, function(job)) for job in jobs)
 
-    monkeypatch.setattr(scan_module, "_probe_in_pool", pool)
+    monkeypatch.setattr(workers_module, "_in_pool", pool)
 
 
 def config(root: Path, layout: type[Layout] = Folder, **more: object) -> DatasetConfig:

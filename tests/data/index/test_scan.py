@@ -12,6 +12,7 @@ import pytest
 from data_factories import write_video
 
 from mvcgc.data.index import scan as scan_module
+from mvcgc.data.index import workers as workers_module
 from mvcgc.data.index.manifest import Manifest, Rejected, load, publish
 from mvcgc.data.index.scan import Fact, scan
 from mvcgc.video import probe
@@ -30,12 +31,12 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Probe in this process; gives the paths that were probed."""
     probed: list[str] = []
 
-    def pool(jobs, workers, broke):
+    def pool(function, jobs, workers, broke):
         for job in jobs:
             probed.append(job[1])
-            yield job, scan_module.probe_file(job)
+            yield job, function(job)
 
-    monkeypatch.setattr(scan_module, "_probe_in_pool", pool)
+    monkeypatch.setattr(workers_module, "_in_pool", pool)
     return probed
 
 
