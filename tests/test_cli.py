@@ -222,7 +222,13 @@ def verbs_of(verbs: tuple[Verb, ...], before: tuple[str, ...] = ()) -> list[tupl
 @pytest.mark.parametrize("place", ["before", "after"])
 @pytest.mark.parametrize("verb", [words for words in verbs_of(VERBS) if words[0] not in ("run", "bench")])
 def test_every_verb_takes_root_before_and_after_it(verb: tuple[str, ...], place: str) -> None:
-    needed = {"logs": ["x"], "export": ["x", "y"], "coclr": ["x", "y"], "completion": ["bash"]}
+    needed = {
+        "logs": ["x"],
+        "export": ["x", "y"],
+        "coclr": ["x", "y"],
+        "transcode": ["x", "y"],
+        "completion": ["bash"],
+    }
     words = [*verb, *needed.get(verb[-1], [])]
     option = ["--root", "elsewhere"]
     arguments = [*option, *words] if place == "before" else [*words, *option]

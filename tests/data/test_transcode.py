@@ -13,8 +13,7 @@ import pytest
 from data_factories import moving_frames, texture, write_video
 
 from mvcgc.cli import main
-from mvcgc.data import transcode as module
-from mvcgc.data.transcode import LOG, TranscodeConfig, report, transcode
+from mvcgc.data.transcode import LOG, TranscodeConfig, folder, report, transcode
 from mvcgc.errors import UserError
 from mvcgc.video import ClipRequest, Reader, encode, probe
 
@@ -24,16 +23,16 @@ SMALL = TranscodeConfig(side=32)
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     """Four videos in four containers, with a list, a damaged file and one that is no video."""
-    folder = tmp_path / "source"
-    write_video(folder / "a" / "plain.avi", frames=40, dx=2, dy=0)
-    write_video(folder / "a" / "long gop.mp4", frames=45, dx=0, dy=2, codec="h264")
-    write_video(folder / "b" / "old.flv", frames=33, codec="flv1")
-    encode(folder / "b" / "turned.mp4", moving_frames(20, 2, 0), codec="mpeg4", rotation=90)
-    whole = write_video(folder / "cut.avi", frames=40).read_bytes()
-    (folder / "cut.avi").write_bytes(whole[: len(whole) // 2])
-    (folder / "list.txt").write_text("a/plain.avi 1\n")
-    (folder / "notes.pdf").write_text("no list")
-    return folder
+    root = tmp_path / "source"
+    write_video(root / "a" / "plain.avi", frames=40, dx=2, dy=0)
+    write_video(root / "a" / "long gop.mp4", frames=45, dx=0, dy=2, codec="h264")
+    write_video(root / "b" / "old.flv", frames=33, codec="flv1")
+    encode(root / "b" / "turned.mp4", moving_frames(20, 2, 0), codec="mpeg4", rotation=90)
+    whole = write_video(root / "cut.avi", frames=40).read_bytes()
+    (root / "cut.avi").write_bytes(whole[: len(whole) // 2])
+    (root / "list.txt").write_text("a/plain.avi 1\n")
+    (root / "notes.pdf").write_text("no list")
+    return root
 
 
 def test_copies_have_the_frames_of_their_sources_small_and_with_many_keyframes(
@@ -107,7 +106,7 @@ def test_a_second_run_writes_what_is_new_changed_or_gone(
             written.append(job.path)
             yield job, function(job)
 
-    monkeypatch.setattr(module, "in_workers", in_process)
+    monkeypatch.setattr(folder, "in_workers", in_process)
     first = transcode(source, target, SMALL, workers=1)
     assert len(written) == 5
     written.clear()
