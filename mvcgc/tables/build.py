@@ -15,6 +15,7 @@ from mvcgc.tables.cost import Cost, cost_of
 from mvcgc.tables.differences import with_differences
 from mvcgc.tables.machines import TIMED, machine_notes, machine_of
 from mvcgc.tables.model import Cell, Line, Note, Table, Trial
+from mvcgc.tables.paper_notes import paper_notes
 from mvcgc.tables.per_video import Outcomes, is_share_of_videos, load_outcomes
 from mvcgc.tables.reference import check_paper, paper_table
 
@@ -53,6 +54,7 @@ def table_of(root: Path, record: SweepRecord) -> Table:
         notes=(
             *notes,
             *unbounded,
+            *paper_notes(record),
             *machine_notes(machines, record.stages),
             *stages.failures(),
             *_commit_notes(commits),

@@ -28,11 +28,15 @@ Value = str | float | None
 
 @dataclass(frozen=True)
 class PaperTable:
-    """One table of the paper: a method and what describes it in text, figures in numbers."""
+    """One table of the paper: a method and what describes it in text, figures in numbers.
+
+    ``notes`` say what became known of its figures since.
+    """
 
     name: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Value, ...], ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -80,7 +84,12 @@ def paper_tables() -> dict[str, PaperTable]:
     """All tables of the paper, by name."""
     text = resources.files("mvcgc.tables").joinpath("reference.yaml").read_text()
     return {
-        name: PaperTable(name, tuple(table["columns"]), tuple(tuple(row) for row in table["rows"]))
+        name: PaperTable(
+            name,
+            tuple(table["columns"]),
+            tuple(tuple(row) for row in table["rows"]),
+            tuple(table.get("notes", ())),
+        )
         for name, table in yaml.safe_load(text).items()
     }
 

@@ -396,3 +396,22 @@ def test_a_metric_without_a_view_is_that_of_the_row_or_of_all_evaluated(
     sweep.finish(row.stages["linear/demo"], **figures)
     sweep.write()
     assert table_of(sweep.root, sweep.record).lines[0].cells[0].mean == shown
+
+
+@pytest.mark.parametrize(
+    ("protocol", "said"), [("coclr", "as in the published figures"), ("crops", "not centred")]
+)
+def test_notes_tell_the_protocol_of_retrieval_and_what_became_of_the_figures(
+    tmp_path: Path, protocol: str, said: str
+) -> None:
+    record = table_factories.make(tmp_path).record
+    assert not [note for note in table_of(tmp_path, record).notes if note.text.startswith("Retrieval")]
+    downstream = {"retrieve": {"protocol": protocol}, "linear": {}}
+    told = dataclasses.replace(record, base={**record.base, "downstream": downstream})
+    notes = [note.text for note in table_of(tmp_path, told).notes]
+    assert [said in note for note in notes if note.startswith("Retrieval")] == [True]
+    assert [note for note in notes if "corrected it in January 2021 to 46.8" in note]
+    linear = dataclasses.replace(told.table, columns=[told.table.columns[-1]], baseline=None)
+    if not linear.columns[0].stage.startswith("retrieve"):
+        without = table_of(tmp_path, dataclasses.replace(told, table=linear)).notes
+        assert not [note for note in without if note.text.startswith("Retrieval")]

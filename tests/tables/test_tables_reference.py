@@ -31,6 +31,15 @@ def test_a_column_of_some_rows_only() -> None:
     assert "SpeedNet" not in hmdb
 
 
+def test_a_figure_that_was_withdrawn_is_noted() -> None:
+    table = paper_table("table3_pretraining_settings_ucf101")
+    assert table.figures("linear_top1")["Init."] == 52.3
+    (note,) = table.notes
+    assert "52.3" in note
+    assert "46.8" in note
+    assert paper_table("table2_mv_vs_flow_ucf101").notes == ()
+
+
 def test_titles() -> None:
     assert [table.title.split(" of ")[0] for table in paper_tables().values()] == [
         f"Table {n}" for n in range(1, 6)

@@ -133,9 +133,10 @@ class Finetune(Evaluation):
 class Protocol(Enum):
     """How features of videos are made and compared in retrieval.
 
-    ``coclr``: one centre crop, features averaged over moving windows, those of each split centred by their
-    own mean, l2-normalised, cosine similarity (CoCLR, eval/main_classifier.py): the protocol of the published
-    figures. ``crops``: the test's crops and windows, averaged, cosine similarity without centring.
+    ``coclr``: one centre crop, features of moving windows l2-normalised and averaged, those of each split
+    centred by their own mean, cosine similarity (CoCLR, model/classifier.py with its l2-norm, and
+    eval/main_classifier.py): the protocol of the published figures. ``crops``: the test's crops and windows,
+    averaged, cosine similarity without centring.
     """
 
     coclr = "coclr"
@@ -145,7 +146,7 @@ class Protocol(Enum):
 class Retrieve(Evaluation):
     """Retrieval: search the training videos for those nearest to each test video; nothing is trained."""
 
-    version = 7
+    version = 8
     random_clips = False
     headlines = (Headline("r1", "R@1"),)
 

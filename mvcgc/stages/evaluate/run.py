@@ -87,16 +87,18 @@ class Features:
         return together(found)
 
 
-def features(bench: Bench, crops: int | None = None) -> Features:
+def features(bench: Bench, crops: int | None = None, *, normalised: bool = False) -> Features:
     """Show all videos to the encoders, as they are tested or with other ``crops``; return their features.
 
+    They are averages over a video's crops and windows, ``normalised`` before.
     What is computed is saved as it goes, so that another attempt does only the rest. It starts the journal,
     so a task calls it once; `finish` ends both.
     """
     gallery = bench.manifest.require(bench.manifest.training(), "training")
     ids = sorted({*gallery, *bench.val, *bench.test})
     journal = Course(bench.context.journal, {PASS: len(ids)}).part(PASS)
-    found = collect(bench.context, journal, bench.whole(PASS, ids, crops), embed(bench.backbones()))
+    compute = embed(bench.backbones(), normalised=normalised)
+    found = collect(bench.context, journal, bench.whole(PASS, ids, crops), compute)
     return Features(ids, found)
 
 
@@ -114,7 +116,7 @@ def retrieve(bench: Bench) -> Result:
     """
     assert isinstance(bench.spec.task, Retrieve.Config)
     published = bench.spec.task.protocol is Protocol.coclr
-    found = features(bench, crops=1 if published else None)
+    found = features(bench, crops=1 if published else None, normalised=published)
 
     def ranks(queries: list[int], among: list[int]) -> dict[str, Tensor]:
         asked, known = found.of(queries, centred=published), found.of(among, centred=published)

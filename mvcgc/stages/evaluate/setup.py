@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from mvcgc.data.augment.base import Augmentation
 from mvcgc.data.clips.dataset import DrawDataset, Source, WindowDataset
@@ -162,11 +163,12 @@ def load_backbone(
     return backbone.eval()
 
 
-def embed(backbones: Mapping[str, Backbone]) -> Compute:
-    """The backbones' pooled features of clips, by view."""
+def embed(backbones: Mapping[str, Backbone], *, normalised: bool = False) -> Compute:
+    """The backbones' pooled features of clips, by view; ``normalised``: each of length 1."""
 
     def compute(clips: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {view: pool_map(backbone(clips[view])) for view, backbone in backbones.items()}
+        found = {view: pool_map(backbone(clips[view])) for view, backbone in backbones.items()}
+        return {view: normalize(rows, dim=1) for view, rows in found.items()} if normalised else found
 
     return compute
 
