@@ -21,7 +21,9 @@ PROTOCOLS = {
 def paper_notes(record: SweepRecord) -> Iterable[Note]:
     """Yield what is to be known of the paper's table, and the protocol of our retrieval."""
     if record.table.paper_table is not None:
-        yield from (Note("", text) for text in paper_table(record.table.paper_table).notes)
+        shown = {column.paper for column in record.table.columns}
+        notes = paper_table(record.table.paper_table).notes
+        yield from (Note("", text) for column, text in notes.items() if column in shown)
     stages = {column.stage.partition("/")[0] for column in record.table.columns}
     if RETRIEVAL in stages:
         # A table of several protocols is refused before anything runs.

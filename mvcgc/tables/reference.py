@@ -6,7 +6,7 @@ A column goes by its name, or by ``name@value`` for those rows alone that say ``
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 
@@ -30,13 +30,13 @@ Value = str | float | None
 class PaperTable:
     """One table of the paper: a method and what describes it in text, figures in numbers.
 
-    ``notes`` say what became known of its figures since.
+    ``notes`` say, by column, what became known of its figures since.
     """
 
     name: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Value, ...], ...]
-    notes: tuple[str, ...] = ()
+    notes: dict[str, str] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -88,7 +88,7 @@ def paper_tables() -> dict[str, PaperTable]:
             name,
             tuple(table["columns"]),
             tuple(tuple(row) for row in table["rows"]),
-            tuple(table.get("notes", ())),
+            table.get("notes", {}),
         )
         for name, table in yaml.safe_load(text).items()
     }

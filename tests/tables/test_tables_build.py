@@ -15,7 +15,7 @@ from mvcgc.errors import UserError
 from mvcgc.metrics import bootstrap_intervals
 from mvcgc.plan import Column, Origin, State, TableSpec, record_of
 from mvcgc.stages.evaluate.kinds import Linear
-from mvcgc.tables import Line, Table, table_of, text
+from mvcgc.tables import Line, Note, Table, table_of, text
 
 ORIGIN = Origin("made", "Made", "demo", ["python", "-m", "mvcgc.run"], None, False, "0.1.0")
 
@@ -29,6 +29,11 @@ def line_of(table: Table, name: str) -> Line:
 def sweep(tmp_path: Path) -> FakeSweep:
     """A sweep without any row."""
     return FakeSweep(tmp_path)
+
+
+def own_notes(table: Table) -> list[Note]:
+    """Return the notes but for that on a figure of the paper."""
+    return [note for note in table.notes if "CoCLR's authors corrected it" not in note.text]
 
 
 class TestStatistics:
@@ -88,7 +93,7 @@ class TestStatistics:
         for cell in line_of(table, "CMC").cells:
             assert cell.difference is not None
             assert (cell.difference.mean, cell.difference.low, cell.difference.high) == (0.0, None, None)
-        assert [note.text for note in table.notes] == [
+        assert [note.text for note in own_notes(table)] == [
             "Differences without an interval, R@1 rgb, Linear rgb: some stages are of earlier code, "
             "which did not keep the outcome of each video.",
             "Differences without an interval, Loss: not a share of test videos.",
@@ -226,7 +231,7 @@ class TestMixtures:
     def test_nothing_to_say(self, sweep: FakeSweep) -> None:
         for name in ("Init.", "CMC"):
             sweep.row(name, 0)
-        assert table_of(sweep.root, sweep.record).notes == ()
+        assert own_notes(table_of(sweep.root, sweep.record)) == []
 
     def test_another_scale(self, tmp_path: Path) -> None:
         table = table_of(tmp_path, table_factories.make(tmp_path).record)
@@ -303,7 +308,7 @@ class TestMachines:
         for name in ("Init.", "CMC"):
             self.measured(sweep, name, "Xeon, 2 cores, 1 threads")
         table = table_of(sweep.root, sweep.record)
-        (note,) = table.notes
+        (note,) = own_notes(table)
         assert "Times of retrieve/demo: " in note.text
         assert "measured on Xeon, 2 cores, 1 threads." in note.text
         assert all(line.marks == () for line in table.lines)
@@ -326,7 +331,7 @@ class TestMachines:
     def test_nothing_is_said_of_what_is_not_finished(self, sweep: FakeSweep) -> None:
         stage = sweep.row("Init.", 0).stages["retrieve/demo"]
         sweep.stages[stage] = dataclasses.replace(sweep.stages[stage], kind="efficiency")
-        assert table_of(sweep.root, sweep.record).notes == ()
+        assert own_notes(table_of(sweep.root, sweep.record)) == []
 
 
 class TestOrigin:
@@ -411,7 +416,7 @@ def test_notes_tell_the_protocol_of_retrieval_and_what_became_of_the_figures(
     notes = [note.text for note in table_of(tmp_path, told).notes]
     assert [said in note for note in notes if note.startswith("Retrieval")] == [True]
     assert [note for note in notes if "corrected it in January 2021 to 46.8" in note]
-    linear = dataclasses.replace(told.table, columns=[told.table.columns[-1]], baseline=None)
-    if not linear.columns[0].stage.startswith("retrieve"):
-        without = table_of(tmp_path, dataclasses.replace(told, table=linear)).notes
-        assert not [note for note in without if note.text.startswith("Retrieval")]
+    linear = [column for column in told.table.columns if not column.stage.startswith("retrieve")]
+    other = dataclasses.replace(told, table=dataclasses.replace(told.table, columns=linear, baseline=None))
+    assert not [note for note in table_of(tmp_path, other).notes if note.text.startswith("Retrieval")]
+    assert len(own_notes(table_of(tmp_path, other))) < len(table_of(tmp_path, other).notes)
