@@ -141,13 +141,13 @@ class TestResources:
     def test_are_those_of_default_where_no_file_names_the_task(self, project: OwnProject) -> None:
         resources = compose(["downstream=knn", "resources=gpu"]).resources
         assert resources["knn"] == resources["default"]
-        assert (resources["knn"].gpus, resources["knn"].workers) == (1, 8)
+        assert (resources["knn"].gpus, resources["knn"].workers) == (1, 12)
 
     def test_can_be_set_key_by_key(self, project: OwnProject) -> None:
         given = ["downstream=knn", "resources=gpu", "resources.knn.workers=3", "resources.default.cpus=2"]
         resources = compose(given).resources
         assert (resources["knn"].workers, resources["knn"].cpus, resources["knn"].gpus) == (3, 2, 1)
-        assert (resources["default"].workers, resources["linear"].cpus) == (8, 4)
+        assert (resources["default"].workers, resources["linear"].cpus) == (12, 14)
 
     def test_of_their_own_file(self, project: OwnProject) -> None:
         project.write("resources/mine.yaml", "defaults: [cpu, _self_]\nknn: {ranks: 2}\n")
