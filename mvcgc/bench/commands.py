@@ -44,7 +44,7 @@ def add_to(subjects: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         help="watch the memory over so many (default: %(default)s)",
     )
 
-    text = "files/s of the probe, beside ffprobe, and what a large manifest costs a rank"
+    text = "files/s of the probe against ffprobe; load time and memory of a large manifest"
     scanning = _add(subjects, "scan", _scan, text, ("rounds", 7), ("videos", 300_000))
     _take_files(scanning)
 
@@ -71,7 +71,7 @@ def add_to(subjects: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     whole = subjects.add_parser("all", help=text, description=text)
     whole.set_defaults(command=_all)
     whole.add_argument("--out", type=Path, metavar="DIR", required=True, help="write all reports there")
-    whole.add_argument("--files", nargs="+", type=Path, default=[], help="of decode (default: made ones)")
+    whole.add_argument("--files", nargs="+", type=Path, default=[], help="videos (default: synthetic ones)")
 
 
 def _add(
@@ -95,7 +95,7 @@ def _defaults(shape: Shape, rounds: int) -> list[tuple[str, int]]:
 
 
 def _take_files(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--files", nargs="+", type=Path, default=[], help="video files (default: made ones)")
+    parser.add_argument("--files", nargs="+", type=Path, default=[], help="videos (default: synthetic ones)")
 
 
 def _take_device(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""``mvcgc bench scan``: speed of the probe beside ffprobe, and what a large manifest costs a rank."""
+"""``mvcgc bench scan``: the probe against ffprobe, and the cost of a large manifest."""
 
 import json
 import resource
@@ -26,7 +26,7 @@ Count = Callable[[Path], object]
 
 @dataclass(frozen=True)
 class ProbeTime:
-    """Medians over rounds of the processor time of one file, in ms; ``ffprobe_ms`` is None without it."""
+    """Median CPU time per file over rounds, in ms; ``ffprobe_ms`` is None if ffprobe is not installed."""
 
     name: str
     frames: int
@@ -37,9 +37,9 @@ class ProbeTime:
 
 @dataclass(frozen=True)
 class ManifestCost:
-    """Seconds to take the digest and write a manifest, and to load it; then what a rank has more, in MB.
+    """Seconds to write a manifest, digest included, and to load it; memory of a rank in MB.
 
-    ``own_mb`` is the process's own memory, ``mapped_mb`` the file, which all ranks of a node share.
+    ``own_mb`` is private memory of the process, ``mapped_mb`` the file, which the ranks of a node share.
     """
 
     videos: int
@@ -50,7 +50,7 @@ class ManifestCost:
 
 
 def run(given: Sequence[Path], rounds: int, videos: int) -> measure.BenchReport:
-    """Measure on the ``given`` files, or on made ones. Raises UserError for a file that cannot be read."""
+    """Measure on the ``given`` files, or on synthetic ones. Raises UserError for a bad file."""
     here = measure.environment()
     with tempfile.TemporaryDirectory() as folder:
         paths = list(given or synthetic_files(Path(folder)))
@@ -84,7 +84,7 @@ def _time(path: Path, frames: int, rounds: int) -> ProbeTime:
 
 
 def _cpu_s() -> float:
-    """Return seconds on processors of this process and of those that it has waited for."""
+    """Return the CPU time in seconds of this process and its finished children."""
     spent = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(each.ru_utime + each.ru_stime for each in spent)
 
@@ -94,7 +94,7 @@ def _ffprobe(path: Path) -> None:
 
 
 def _manifest(folder: Path, info: VideoInfo, videos: int) -> ManifestCost:
-    """Write a manifest of as many ``videos`` like Kinetics's, and load it in a process of its own."""
+    """Write a manifest of ``videos`` entries like Kinetics's, and load it in a new process."""
     made = [
         Video(
             f"train/{number % 400:03d}/{number:011d}_000010_000020.mp4",
@@ -116,7 +116,7 @@ def _manifest(folder: Path, info: VideoInfo, videos: int) -> ManifestCost:
 
 
 def load_alone(path: Path) -> dict[str, float]:
-    """Load a manifest as a rank does; return the seconds and the MB that this process has more."""
+    """Load a manifest as a rank does; return the seconds, and the private memory added in MB."""
     before, started = _own_mb(), time.perf_counter()
     manifest = load(path)
     ids = manifest.training()
@@ -145,13 +145,13 @@ def _report(
     ]
     head = ["file", "frames", "MB", "files/s", "MB/s", "ffprobe, files/s", "speed against ffprobe"]
     sections = [
-        "Files per second of one core's processor time, the file in the disk's cache, medians of "
-        f"{rounds} rounds in turns. A scan decodes every frame and finds the keyframes that seeking reaches; "
-        "`ffprobe -count_frames` decodes every frame, its start included.",
+        "Files per second of CPU time on one core, with a warm page cache; medians of "
+        f"{rounds} interleaved rounds. Our probe decodes every frame and finds the keyframes that seeking "
+        "reaches. `ffprobe -count_frames` decodes every frame; its start-up time is included.",
         measure.markdown_table(head, rows),
         f"A manifest of {cost.videos:,} videos takes {cost.write_s:.1f} s to write, once. A rank loads it in "
-        f"{cost.load_s:.2f} s and has {cost.own_mb:.0f} MB more; the file's {cost.mapped_mb:.0f} MB are "
-        "mapped, once for all ranks of a node.",
+        f"{cost.load_s:.2f} s. It adds {cost.own_mb:.0f} MB of private memory to the rank; the ranks of a "
+        f"node share the {cost.mapped_mb:.0f} MB of the mapped file.",
     ]
     figures = {"rounds": rounds, "files": [asdict(one) for one in times], "manifest": asdict(cost)}
     return measure.BenchReport("scan", "Scanning a dataset", here, figures, sections)

@@ -1,4 +1,4 @@
-"""What datasets there are and what is in them: the commands below ``mvcgc data``."""
+"""Commands of ``mvcgc data``: index, report, transcode and make datasets."""
 
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def report_all(root: Path) -> None:
 
 
 def transcode_folder(source: Path, target: Path, config: TranscodeConfig, workers: int) -> int:
-    """Write a folder of videos again and print what that does to them; return 1 if some were not written."""
+    """Transcode a folder of videos and print the report; return 1 if any video was skipped."""
     found = transcode(source, target, config, workers or Capacity.here().cores)
     print(transcoded(found, target), end="")
     return int(any(each.refused for each in found))

@@ -1,4 +1,4 @@
-"""``mvcgc data``: index datasets, report what is in them, write them again, make the demo's videos."""
+"""``mvcgc data``: index datasets, report what is in them, transcode them, make the demo's videos."""
 
 import argparse
 from pathlib import Path
@@ -29,12 +29,10 @@ def _report(_: argparse.Namespace) -> None:
 
 def _add_transcode(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="SOURCE", help="folder of a dataset")
-    parser.add_argument("target", metavar="TARGET", help="folder to write it to, in the same order")
+    parser.add_argument("target", metavar="TARGET", help="folder to write the copy to")
     parser.add_argument("--side", type=int, default=144, help="short side in pixels (default: %(default)s)")
-    parser.add_argument(
-        "--gop", type=int, default=12, help="frames to the next keyframe (default: %(default)s)"
-    )
-    parser.add_argument("--workers", type=int, default=0, help="processes (default: one for each core)")
+    parser.add_argument("--gop", type=int, default=12, help="frames per keyframe (default: %(default)s)")
+    parser.add_argument("--workers", type=int, default=0, help="worker processes (default: one per core)")
 
 
 def _transcode(parsed: argparse.Namespace) -> int:
@@ -51,7 +49,7 @@ VERB = Verb(
     verbs=(
         Verb("scan", "index the datasets of a configuration and list refused files", _scan, take_overrides),
         Verb("report", "print the reports of all scanned datasets again", _report),
-        Verb("transcode", "write a dataset again, small and quick to read", _transcode, _add_transcode),
+        Verb("transcode", "copy a dataset in a form that is cheap to decode", _transcode, _add_transcode),
         Verb("make-demo", "make the demo's videos", _make_demo, take_overrides),
     ),
 )

@@ -129,7 +129,7 @@ class _Stages:
         return notes
 
     def finished_ms(self) -> int | None:
-        """When the last stage finished; None if none did."""
+        """Return the time at which the last stage finished, in ms; None if none did."""
         done = [self.state(stage).done for stage in self.record.stages]
         return max((found.finished_ms for found in done if found), default=None)
 

@@ -1,4 +1,4 @@
-"""Footnotes about the published figures: what became of them, and whether ours are measured alike."""
+"""Footnotes on published metrics: corrections since, and the protocol of ours."""
 
 from collections.abc import Iterable
 
@@ -19,7 +19,7 @@ PROTOCOLS = {
 
 
 def paper_notes(record: SweepRecord) -> Iterable[Note]:
-    """Yield what is to be known of the paper's table, and the protocol of our retrieval."""
+    """Yield the corrections to the paper's table that apply, and the protocol of our retrieval."""
     if record.table.paper_table is not None:
         shown = {column.paper for column in record.table.columns}
         notes = paper_table(record.table.paper_table).notes

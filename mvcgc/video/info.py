@@ -28,7 +28,7 @@ class Clock(Enum):
 
 
 class Orientation(NamedTuple):
-    """How a decoded frame becomes upright.
+    """Rotation and mirroring that make a decoded frame upright.
 
     Attributes:
         rotation: clockwise, in degrees: 0, 90, 180 or 270.
@@ -44,7 +44,7 @@ UPRIGHT = Orientation(0, mirrored=False)
 
 @dataclass(frozen=True)
 class Opening:
-    """How libav opens a file; the probe and the reader open it alike.
+    """Options to open a file with libav; the probe and the reader share them.
 
     Attributes:
         demuxer: libav's name of the demuxer; '' lets libav find out.

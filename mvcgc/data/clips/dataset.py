@@ -28,7 +28,7 @@ from mvcgc.data.index.videos import Video
 
 @dataclass(frozen=True)
 class Source:
-    """What is read: some videos of a manifest, as some modalities.
+    """Videos of a manifest, and the modalities to read of them.
 
     Attributes:
         manifest: of the dataset.
@@ -50,7 +50,7 @@ class Source:
 
     @property
     def format(self) -> Format:
-        """What is made of each clip."""
+        """Sizes and modalities of each clip."""
         return Format(self.modalities, self.clip, self.motion)
 
     def video(self, index: int) -> Video:
@@ -91,7 +91,7 @@ class ClipDataset(ABC):
 
     @abstractmethod
     def item(self, key: Any) -> Item:
-        """What to read for ``key``."""
+        """Return the clips to read for ``key``."""
 
 
 class RandomDataset(ClipDataset):
@@ -137,7 +137,7 @@ class WindowDataset(ClipDataset):
         return len(item[1]) * self._crops
 
     def draws(self, item: tuple[int, tuple[int, ...]]) -> list[list[Draw]]:
-        """What the rows of an item show, [rows][1]."""
+        """Return the draws of an item, [rows][1]."""
         index, starts = item
         info = self.source.video(index).info
         if self._crops == 1:

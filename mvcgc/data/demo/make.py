@@ -28,7 +28,7 @@ FPS = 25
 
 @dataclass(frozen=True)
 class Coding:
-    """How a video is stored."""
+    """Codec, container and GOP of a video."""
 
     codec: str
     suffix: str
@@ -102,7 +102,7 @@ def make_demo(root: Path, cfg: DemoConfig, workers: int) -> None:
 
 
 def _is_made(root: Path, stamp: str) -> bool:
-    """Whether ``root`` holds the dataset of ``stamp``. Raises UserError if it is not ours to replace."""
+    """Return whether ``root`` holds the dataset of ``stamp``. Raises UserError if it is not ours."""
     try:
         return (root / STAMP).read_text() == stamp
     except FileNotFoundError:

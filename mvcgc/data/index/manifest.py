@@ -85,7 +85,7 @@ class Manifest:
 
     @property
     def labelled(self) -> bool:
-        """Whether any video has a label."""
+        """True if any video has a label."""
         return self.table.labelled
 
     def training(self) -> list[int]:
@@ -107,9 +107,7 @@ class Manifest:
 
 
 def manifest_file(store: Path, manifest: Manifest) -> Path:
-    """Where `publish` puts the manifest: a name of its content and its root, so that nobody's file ever
-    changes.
-    """
+    """Return the path that `publish` writes to, named by content and root: files never change."""
     where = hashlib.sha256(str(manifest.root).encode()).hexdigest()[:8]
     return store / f"{manifest.name}-{manifest.digest[:16]}-{where}{SUFFIX}"
 
@@ -141,9 +139,7 @@ def load(path: Path) -> Manifest:
 
 
 def report(manifest: Manifest, limit: int | None = 50) -> str:
-    """What is in the dataset, and every refused file under its reason (at most ``limit`` of each, None for
-    all).
-    """
+    """Return the dataset's summary and its refused files by reason, at most ``limit`` of each (None: all)."""
     parts = Counter(video.part for video in manifest.videos)
     total = len(manifest.videos) + len(manifest.rejected)
     lines = [

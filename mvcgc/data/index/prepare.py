@@ -73,7 +73,7 @@ def prepare(
 
 
 def is_scanned(config: DatasetConfig, store: Path) -> bool:
-    """Whether ``store`` has a manifest of the dataset, and its folder is there: `prepare` is quick then."""
+    """Return whether the dataset's folder and a manifest of it exist: `prepare` is quick then."""
     root = config.part(config).root
     where = hashlib.sha256(str(root).encode()).hexdigest()[:8]
     return root.is_dir() and any(store.glob(f"{config.name}-*-{where}{SUFFIX}"))

@@ -24,7 +24,7 @@ CRASHED = "crashed"
 
 @dataclass(frozen=True)
 class Fact:
-    """What a file turned out to be: ``info``, or else ``reason`` (a word) and ``detail`` (a line)."""
+    """Result of probing a file: ``info``, or else ``reason`` (a word) and ``detail`` (a line)."""
 
     path: str
     size: int

@@ -1,4 +1,4 @@
-"""Work on many files in worker processes: a file that kills the process that works on it stops no other."""
+"""Worker processes for many files: a file that crashes its worker does not stop the others."""
 
 import multiprocessing
 import os
@@ -8,7 +8,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
-from mvcgc.processes import die_with
+from mvcgc.die_with_parent import die_with
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -17,9 +17,9 @@ Result = TypeVar("Result")
 def in_workers(
     function: Callable[[Job], Result], jobs: Sequence[Job], workers: int
 ) -> Iterator[tuple[Job, Result | None]]:
-    """Yield (job, result) as they are found, None for a job whose process died.
+    """Yield (job, result) as jobs finish; the result is None for a job that crashed its worker.
 
-    When a job kills its process, those under way are tried again, one by one.
+    When a worker dies, all jobs in flight are suspects: they are retried one by one.
 
     Args:
         function: of a module, since it runs in other processes; raises nothing.
@@ -46,9 +46,7 @@ def _in_pool(
     workers: int,
     broke: Callable[[list[Job]], None],
 ) -> Iterator[tuple[Job, Result]]:
-    """(job, result) as they are found; ends early, after telling which jobs were under way, when a process
-    dies.
-    """
+    """Yield (job, result) as jobs finish. When a worker dies, pass ``broke`` the jobs in flight and end."""
     queue = iter(jobs)
     running: dict[Future[Result], Job] = {}
     pool = ProcessPoolExecutor(
@@ -74,10 +72,9 @@ def _in_pool(
 
 
 def obey(parent: int) -> None:
-    """Let ``parent`` alone decide about this worker, and die with it however it dies.
+    """Ignore Ctrl-C, which ``parent`` handles for all, and die with ``parent``.
 
-    Ctrl-C reaches the whole terminal group. A worker waits for jobs on a pipe whose other end it holds, too:
-    it would wait for ever.
+    Otherwise a worker outlives a killed parent: it holds both ends of the pipe that it reads jobs from.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    die_with(parent)
+    die_with(parent, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""What runs in the processes that decode: clips go straight into memory that they share with the loader.
+"""The code of worker processes: decode clips straight into memory shared with the loader.
 
 Nothing here imports torch (see `mvcgc.data.clips.item`).
 """
@@ -10,7 +10,7 @@ import threading
 from mvcgc.data.clips.item import Item, Sample, Unread
 from mvcgc.data.loading import malloc
 from mvcgc.data.loading.shared_memory import attached
-from mvcgc.processes import die_with
+from mvcgc.die_with_parent import die_with
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
 """Schedulers send these to every process of a job; workers go on, so that the step can end and be saved."""
@@ -21,7 +21,7 @@ def settle(parent: int) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     threading.Thread(target=_obey, args=(parent,), daemon=True).start()
     malloc.keep_freed()
-    die_with(parent)
+    die_with(parent, signal.SIGKILL)
 
 
 def read(item: Item, path: str, clips: int, first: int) -> Sample | Unread:

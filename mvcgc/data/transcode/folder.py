@@ -1,4 +1,4 @@
-"""Writing a whole folder again: every video once, whatever interrupts it."""
+"""Transcode a folder: each video once, across interruptions."""
 
 import json
 import shutil
@@ -16,17 +16,17 @@ from mvcgc.errors import UserError
 
 LOG = "transcode.jsonl"
 TAKES = (".avi", ".mp4", ".m4v", ".mov", ".mkv")
-"""Suffixes of containers that take MPEG-4 part 2; a file with another one becomes .mp4."""
+"""Suffixes of containers for MPEG-4 part 2; files with other suffixes become .mp4."""
 
 LISTS = (".txt", ".csv", ".tsv", ".json")
-"""Suffixes of the lists that layouts read: they are copied."""
+"""Suffixes of split and label lists, which are copied."""
 
 
 def transcode(source: Path, target: Path, config: TranscodeConfig, workers: int) -> list[Written]:
-    """Write all videos below ``source`` again below ``target``, and copy its lists.
+    """Transcode all videos below ``source`` into ``target``, and copy the lists.
 
-    Files that an earlier run wrote, with this configuration and from sources that have not changed since, are
-    left as they are. A damaged video is not written, and named in what is returned.
+    Skips files that an earlier run transcoded with this configuration, unless their source has changed.
+    Videos that cannot be transcoded are returned with the reason; the next run retries them.
 
     Raises:
         UserError: there is no such folder, one is within the other, or two files would have one name.
@@ -46,7 +46,7 @@ def transcode(source: Path, target: Path, config: TranscodeConfig, workers: int)
         if file.tell():  # the line before may be torn
             file.write(b"\n")
         for task, found in in_workers(write, todo, workers):
-            written = found or refusal(task, "the process that decoded it died")
+            written = found or refusal(task, "crashed its worker process")
             file.write(json.dumps(asdict(written)).encode() + b"\n")
             file.flush()
             done[task.path] = written
@@ -73,16 +73,26 @@ def _tasks(source: Path, target: Path, config: TranscodeConfig) -> list[Task]:
 
 
 def _lists(source: Path) -> list[Path]:
-    return [path for path in sorted(source.rglob("*")) if path.suffix.lower() in LISTS and path.is_file()]
+    return [
+        path
+        for path in sorted(source.rglob("*"))
+        if path.suffix.lower() in LISTS
+        and path.is_file()
+        and not any(name.startswith(".") for name in path.relative_to(source).parts)
+    ]
 
 
 def _is_done(task: Task, written: Written | None) -> bool:
-    if written is None or written.config != asdict(task.config) or written.becomes != task.becomes:
+    # Refused files are retried: the reason may have been a full disk.
+    if written is None or written.refused or written.becomes != task.becomes:
         return False
-    stat, copy = (Path(task.source) / task.path).stat(), Path(task.target) / task.becomes
-    if (stat.st_size, stat.st_mtime_ns) != (written.size, written.mtime_ns):
-        return False
-    return bool(written.refused) or (copy.is_file() and copy.stat().st_size == written.bytes)
+    copy = Path(task.target, task.becomes)
+    return (
+        written.config == asdict(task.config)
+        and (written.size, written.mtime_ns) == task.stat()
+        and copy.is_file()
+        and copy.stat().st_size == written.bytes
+    )
 
 
 def _read(log: Path) -> Iterator[Written]:

@@ -10,13 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mvcgc import die_with_parent
 from mvcgc.launch.logs import last_line
 
 # Exit code of a rank that was asked to stop and saved its checkpoint.
 CHECKPOINTED = 3
 # Grace period for the other ranks once one has failed: without it they hang in a collective.
 LAST_WORDS_S = 5.0
-DIE_WITH_PARENT = Path(__file__).with_name("die_with_parent.py")
+DIE_WITH_PARENT = Path(die_with_parent.__file__)
 
 
 @dataclass

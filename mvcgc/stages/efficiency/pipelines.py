@@ -37,12 +37,12 @@ class Way(ABC):
 
     @property
     def modalities(self) -> dict[str, Modality]:
-        """What the networks see, by view."""
+        """Modalities that the networks take, by view."""
         return built(self.spec.modalities, self.spec.views)
 
     @property
     def video(self) -> Video:
-        """What the manifest says of it."""
+        """The video's entry in the manifest."""
         return self.manifest.videos[self.number]
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""What testing a video costs: seconds from the stored file to the networks' input and through the networks,
+"""The cost of testing a video: seconds from the stored file to the networks' input and through the networks,
 and the space that the test part takes (the paper's table 1 and figure 1).
 
 Measured are some test videos, one after the other, each alone and on this machine, with networks of random
@@ -97,7 +97,7 @@ def run(context: StageContext, spec: EfficiencySpec) -> Result:
 
 
 def _params(spec: EfficiencySpec) -> dict[str, str | int | float | bool | None]:
-    """What names the run in a table of runs."""
+    """Return the parameters that name the run in a table of runs."""
     return {
         **backbone_params(spec.backbone),
         "task": "efficiency",

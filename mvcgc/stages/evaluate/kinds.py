@@ -131,7 +131,7 @@ class Finetune(Evaluation):
 
 
 class Protocol(Enum):
-    """How features of videos are made and compared in retrieval.
+    """Protocol of retrieval: features of videos and their similarity.
 
     ``coclr``: one centre crop, features of moving windows l2-normalised and averaged, those of each split
     centred by their own mean, cosine similarity (CoCLR, model/classifier.py with its l2-norm, and

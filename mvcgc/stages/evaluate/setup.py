@@ -1,4 +1,4 @@
-"""What every downstream task starts from: videos with their clips and classes, and the parents' backbones."""
+"""Common ground of downstream tasks: videos with their clips and classes, and the parents' backbones."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -61,7 +61,7 @@ class Bench:
 
     @property
     def augmentation(self) -> Augmentation:
-        """How the clips that a classifier learns from vary."""
+        """Augmentation of the clips that a classifier is trained on."""
         assert self.spec.augment is not None, f"{self.spec.task.part.__name__} declares no random clips"
         return self.spec.augment.part(self.spec.augment)
 
@@ -82,7 +82,7 @@ class Bench:
         return [self.manifest.videos[number].path for number in ids]
 
     def modalities(self, views: Sequence[str]) -> dict[str, Modality]:
-        """What the networks of ``views`` see."""
+        """Return the modalities that the networks of ``views`` take."""
         return built(self.spec.modalities, views)
 
     def source(self, ids: list[int], views: Sequence[str]) -> Source:

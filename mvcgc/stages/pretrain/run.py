@@ -33,7 +33,7 @@ CLIPS = 2
 
 
 def encoder_file(view: str) -> Path:
-    """Where a pre-training stage leaves a view's query encoder (backbone and head), within its folder."""
+    """Return the path, within its stage folder, of a view's query encoder (backbone and head)."""
     return Path(f"encoder_{view}.pt")
 
 
@@ -155,7 +155,7 @@ def _warn_if_at_chance(context: StageContext, figures: Mapping[str, float]) -> N
 
 
 def _params(spec: PretrainSpec) -> dict[str, str | int | float | bool | None]:
-    """What names the run in a table of runs."""
+    """Return the parameters that name the run in a table of runs."""
     method, optim = spec.method, spec.optim
     params: dict[str, str | int | float | bool | None] = {
         **backbone_params(spec.backbone),

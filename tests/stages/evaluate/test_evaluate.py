@@ -126,7 +126,7 @@ def test_recall_is_that_of_the_saved_features(
 def slow_hits(
     manifest: Manifest, features: dict[str, Any], part: str, *, centred: bool
 ) -> dict[tuple[str, int], list[bool]]:
-    """Whether one of the k nearest training videos is of the query's class, by view and k."""
+    """Return, by view and k, whether one of the k nearest training videos is of the query's class."""
     queries, train = manifest.ids(part), manifest.ids("train")
     cosines = {}
     for view in ("rgb", "mv"):
